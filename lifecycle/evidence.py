@@ -1,0 +1,203 @@
+"""Evidence: facts about one window, without opinions.
+
+Every class here is a plain value, so that evidence can be stored, compared byte for byte, and given to any policy.
+None of them holds run ids, host names or wall times: the same past gives the same evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lifecycle.moments import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its interval.
+
+    Attributes:
+        value: the metric itself, over all rows.
+        low: lower limit of the two-sided interval (see `level`).
+        high: upper limit.
+        rows: rows it was computed on.
+        blocks: independent blocks (days, entities) that were resampled.
+        level: coverage of the interval; 0.95 is 95 %.
+    """
+
+    value: float
+    low: float
+    high: float
+    rows: int
+    blocks: int
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """How far one column of the current window lies from the reference window.
+
+    Attributes:
+        method: statistic, for example `wasserstein (normed)` or `jensen_shannon`.
+        score: its value; none where it could not be computed, with the reason in `note`.
+        threshold: the score from which on the column counts as drifted.
+        rows: non-null values in the current window.
+    """
+
+    column: str
+    method: str
+    score: float | None
+    threshold: float
+    rows: int
+    note: str = ""
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the score reaches the threshold; a score that is unknown does not."""
+        return self.score is not None and self.score >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCoverage:
+    """What became of the labels of the questions asked in a window.
+
+    Attributes:
+        asked: questions, and so predictions.
+        labelled: labels that have arrived.
+        waiting: labels that may still arrive.
+        never: labels that are final without a value (a cancelled flight); they leave metrics and coverage.
+    """
+
+    asked: int
+    labelled: int
+    waiting: int
+    never: int
+
+    @property
+    def share(self) -> float:
+        """Labels that arrived, among those that can arrive; 0 of 0 is 0."""
+        due = self.labelled + self.waiting
+        return self.labelled / due if due else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """Realised performance of the champion on one window.
+
+    Attributes:
+        estimate: none while no labelled row allows one.
+    """
+
+    metric: str
+    window: Window
+    estimate: Estimate | None
+    coverage: LabelCoverage
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Champion against another version on the same rows.
+
+    Attributes:
+        difference: loss of the champion minus loss of the other, paired; above zero the champion is worse.
+        other_value: metric of the other on those rows, to make the difference relative.
+    """
+
+    other_version: int
+    metric: str
+    difference: Estimate
+    other_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one gate said of a challenger. A check that errors is a check that failed."""
+
+    gate: str
+    passed: bool
+    text: str
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionFacts:
+    """The model in production, as the ledger and its manifest describe it.
+
+    Attributes:
+        digest: content hash of its arrays and golden predictions.
+        gate_value: its metric on the block it was gated on.
+        newest_label: `as_of` of the newest question it was trained on.
+    """
+
+    version: int
+    epoch: int
+    digest: str
+    gate_value: float
+    newest_label: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengerFacts:
+    """A trained, registered and gated challenger that waits for a decision.
+
+    Attributes:
+        against_epoch: epoch of the champion it was compared with; none when there was no champion.
+    """
+
+    version: int
+    digest: str
+    candidate: str
+    against_epoch: int | None
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def refusals(self) -> tuple[Verdict, ...]:
+        """The gates that said no."""
+        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestFacts:
+    """What validation said of the batches of one source in this window."""
+
+    source: str
+    rows: int
+    quarantined: int
+    digest: str
+    newest_event: datetime | None = None
+    stale: bool = False
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a policy may look at, as it was known at `as_of`.
+
+    Attributes:
+        window: questions asked in (start, end].
+        drift: one finding per column, in column order, of the champion's features and prediction.
+        performance: on the newest fully labelled window; none without a champion.
+        against_previous: champion against the previous champion; none when there is none.
+        last_training: `as_of` of the last training that was started, refused ones included.
+        label_delay_p95: 95 % of the labels arrived within this time after their question.
+    """
+
+    model: str
+    as_of: datetime
+    window: Window
+    champion: ChampionFacts | None = None
+    drift: tuple[DriftFinding, ...] = ()
+    performance: Performance | None = None
+    against_previous: Comparison | None = None
+    ingested: tuple[IngestFacts, ...] = ()
+    challenger: ChallengerFacts | None = None
+    last_training: datetime | None = None
+    label_delay_p95: timedelta | None = None
+
+    @property
+    def drift_share(self) -> float:
+        """Share of the columns that drifted; 0 without findings."""
+        return sum(finding.drifted for finding in self.drift) / len(self.drift) if self.drift else 0.0
