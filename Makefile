@@ -20,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format stress bench peers up ui golden notebook lock clean
+.PHONY: help install run test check format stress bench peers up ui golden docs notebook lock clean
 
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,6 +82,9 @@ ui: install ## open the two UIs on what the run left behind
 
 golden: install ## renew the golden files, to be looked at in the diff
 	@INCUMBENT_GOLDEN=renew $(PYTEST) -q -m golden
+
+docs: install ## renew the reference pages that are made from the code
+	@$(BIN)/python infra/reference.py
 
 notebook: install ## make examples/flights/tour.ipynb from tour.py, and run it
 	@$(BIN)/python infra/notebook.py examples/flights/tour.py
