@@ -19,8 +19,8 @@ HEAD = """\
 # Errors
 
 Every error of ours, by room. A message has three parts: what happened, the values, and what to do; the values
-are attributes of the error too. Each room has one base class, and an error is also the built-in exception that
-a caller would expect. The exit code that the command makes of an error is in [exit codes](exit-codes.md).
+are attributes of the error too. Each room has one base class, and an error is also the built-in exception
+that a caller would expect. What exit code the command makes of it: [exit codes](exit-codes.md).
 
 Made from the source by `make docs`.
 """

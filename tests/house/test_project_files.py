@@ -22,7 +22,8 @@ FORBIDDEN = re.compile(
     r"|farm-(bench|studio)",
     re.IGNORECASE,
 )
-VAGUE_MODULES = set("utils util helpers common misc base manager handler processor service core".split())
+VAGUE_MODULES = {"utils", "util", "helpers", "common", "misc", "base"}
+VAGUE_MODULES |= {"manager", "handler", "processor", "service", "core"}
 
 
 def tracked_files() -> list[Path]:
