@@ -1,0 +1,1 @@
+"""Adapters to MLflow: tracking, registry, models, plug-ins, and the decision ledger."""

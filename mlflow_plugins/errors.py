@@ -1,0 +1,69 @@
+"""What can go wrong between the loop and MLflow, beyond the loop's own errors.
+
+MlflowPluginsError
+├── TrackingUriError (ValueError)        an address that is neither SQLite nor an MLflow server
+├── LedgerUrlError (ValueError)          an address that is neither a SQLite file nor Postgres
+├── ModelNotStorableError (TypeError)    a pipeline that the safe format cannot hold
+├── AmbiguousDecisionError (LookupError) the beginning of more than one decision id
+└── DatasetNotStoredError (LookupError)  a logged dataset keeps the recipe, not the rows
+
+What the ports promise (`AliasNotSetError`, `UnreachableError`, ...) is in `lifecycle.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class MlflowPluginsError(Exception):
+    """Base of the errors of this package."""
+
+
+class TrackingUriError(MlflowPluginsError, ValueError):
+    """An address that is neither SQLite nor an MLflow server."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"Tracking URI {given!r} cannot be used. Give the http(s) address of an MLflow server, "
+            f"or sqlite:////absolute/path/mlflow.db with a folder for artifacts."
+        )
+
+
+class LedgerUrlError(MlflowPluginsError, ValueError):
+    """An address that is neither a SQLite file nor Postgres."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"Ledger URL {given!r} cannot be used. Give sqlite:////absolute/path/ledger.db, "
+            f"or postgresql://user@host/database."
+        )
+
+
+class ModelNotStorableError(MlflowPluginsError, TypeError):
+    """A pipeline that the safe format cannot hold."""
+
+    def __init__(self, problem: str, allowed: Iterable[str]) -> None:
+        super().__init__(
+            f"The pipeline cannot be stored without pickle: {problem} "
+            f"Allowed beyond skops' own types: {sorted(allowed)}. "
+            f"Use scikit-learn's own steps, or add a type you trust to the settings."
+        )
+
+
+class AmbiguousDecisionError(MlflowPluginsError, LookupError):
+    """The beginning of more than one decision id."""
+
+    def __init__(self, given: str, matching: Iterable[str]) -> None:
+        super().__init__(
+            f"{given!r} is the beginning of several decisions: {sorted(matching)}. Write more of the id."
+        )
+
+
+class DatasetNotStoredError(MlflowPluginsError, LookupError):
+    """A logged dataset keeps the recipe, not the rows."""
+
+    def __init__(self, lake: str, as_of: str, rows: int) -> None:
+        super().__init__(
+            f"The {rows} rows asked as of {as_of} are not stored with the run; "
+            f"they are made again from the lake at {lake!r}. Make them with: incumbent rerun RUN."
+        )
