@@ -1,0 +1,293 @@
+"""Taking in a batch: what exists by now, is new and is as expected is appended; the rest is kept apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from feature_store.arrivals import Arrivals, arrivals
+from feature_store.errors import UntypedColumnError
+from feature_store.expectations import Expectation, unexpected
+from feature_store.lake import Lake
+from feature_store.source import Arrival, Source
+from feature_store.span import utc
+from feature_store.tables import BATCH, KEY, ROW, SEQUENCE, STORED, source_digest, table_of
+
+_UTC = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What became of a batch.
+
+    Attributes:
+        rows: rows that existed at `as_of`.
+        appended: of those, rows appended.
+        filled: rows whose later columns became known and were appended.
+        quarantined: rows, or later parts of rows, kept apart with a reason.
+        dropped: rows outside the source's `keep`.
+        already_known: exact repeats of rows that were taken in (or kept apart) before, or of one another.
+        unexpected_columns: columns that no stored table has; they are not stored.
+        reasons: how many rows each reason struck, whatever was done about it.
+        stopped: why nothing was appended at all; None when all went well.
+        digest: of everything the source knew at `as_of`, afterwards.
+    """
+
+    rows: int = 0
+    appended: int = 0
+    filled: int = 0
+    quarantined: int = 0
+    dropped: int = 0
+    already_known: int = 0
+    unexpected_columns: tuple[str, ...] = ()
+    reasons: dict[str, int] = field(default_factory=dict)
+    stopped: str | None = None
+    digest: str = ""
+
+
+def quarantine_of(source: Source) -> str:
+    """The table of rows that were kept apart."""
+    return f"quarantine/{source.name}"
+
+
+def ingest_batch(source: Source, raw: Any, lake: Lake, *, as_of: datetime, batch: str) -> IngestResult:
+    """Take in what a raw frame tells by `as_of`, once per batch id.
+
+    Args:
+        raw: a Polars or pandas frame. It may reach beyond `as_of`: rows that are not available by then do
+            not exist yet, and later columns whose moment has not come are not looked at.
+        batch: the id under which a repetition is recognised, also after a crash half-way.
+
+    Raises:
+        MissingColumnsError, ColumnTypeError, UntypedColumnError, ReservedColumnError: the frame does not fit.
+        ExpectationFailedToRunError: an expectation could not be checked.
+    """
+    as_of = utc("as_of", as_of)
+    with lake.writing(f"sources/{source.name}"):
+        earlier = _recorded(source, lake, batch)
+        if earlier is not None:
+            return earlier
+        intake = _Intake(source, lake, as_of, batch, arrivals(source, raw, _stored_types(source, lake)))
+        result = intake.run()
+        if result.stopped is None:
+            record = pl.DataFrame({"batch": [batch], "as_of": [as_of], "result": [json.dumps(asdict(result))]})
+            lake.append(f"batches/{source.name}", record.cast({"as_of": _UTC}), batch=batch)
+        return result
+
+
+def _recorded(source: Source, lake: Lake, batch: str) -> IngestResult | None:
+    table = f"batches/{source.name}"
+    if not lake.has_batch(table, batch):
+        return None
+    text = lake.read(table).filter(pl.col("batch") == batch)["result"][0]
+    fields = json.loads(text)
+    return IngestResult(**fields | {"unexpected_columns": tuple(fields["unexpected_columns"])})
+
+
+def _stored_types(source: Source, lake: Lake) -> dict[str, pl.DataType]:
+    types: dict[str, pl.DataType] = {}
+    for time in (None, *source.later):
+        if lake.exists(table_of(source, time)):
+            types |= lake.schema(table_of(source, time))
+    declared = {source.event_time, source.available_at}
+    return {name: kind for name, kind in types.items() if name not in STORED or name in declared}
+
+
+class _Intake:
+    """One batch on its way in: decided in full before anything is written."""
+
+    def __init__(self, source: Source, lake: Lake, as_of: datetime, batch: str, arrived: Arrivals) -> None:
+        self.source, self.lake, self.as_of, self.batch, self.arrived = source, lake, as_of, batch, arrived
+        self.reasons: dict[str, int] = dict(arrived.notes)
+        self.apart: list[pl.DataFrame] = []
+        self.stops: list[str] = []
+        self.known_apart = self._known_apart()
+
+    def run(self) -> IngestResult:
+        rows = self._existing()
+        kept = rows.filter("_kept")
+        readable = kept.filter(pl.col("_unreadable").is_null())
+        unreadable = self._unseen_apart(kept.filter(pl.col("_unreadable").is_not_null()), ROW, "")
+        self._set_apart(unreadable, unreadable["_unreadable"], None, "")
+        fresh, known = self._fresh(readable, None)
+        good = self._checked(fresh, None)
+        appending = {table_of(self.source): good}
+        here = pl.concat([self._stored(None, [ROW], own=True)[ROW], good[ROW]])
+        present = readable.filter(pl.col(ROW).is_in(here.implode()))
+        for time in self.source.later:
+            due = self._due(present, time)
+            appending[table_of(self.source, time)] = self._checked(self._fresh(due, time)[0], time)
+        if self.stops:
+            return IngestResult(rows=rows.height, reasons=self.reasons, stopped="; ".join(self.stops))
+        base = good.height
+        self._write(appending)
+        return IngestResult(
+            rows=rows.height,
+            appended=base,
+            filled=sum(frame.height for frame in appending.values()) - base,
+            quarantined=sum(frame.height for frame in self.apart),
+            dropped=rows.height - kept.height,
+            already_known=known + kept.height - readable.height - unreadable.height,
+            unexpected_columns=self.arrived.unexpected,
+            reasons=self.reasons,
+            digest=source_digest(self.source, self.lake, self.as_of),
+        )
+
+    def _existing(self) -> pl.DataFrame:
+        rows = self.arrived.rows
+        if self.source.timeless:
+            return rows
+        if isinstance(self.source.availability, Arrival):
+            return rows.with_columns(pl.lit(self.as_of).cast(_UTC).alias("available_at"))
+        broken = pl.col("_unreadable").is_not_null() & pl.col("available_at").is_null()
+        return rows.filter((pl.col("available_at") <= self.as_of) | broken)
+
+    def _due(self, present: pl.DataFrame, time: str) -> pl.DataFrame:
+        """The later parts of rows that are known by now."""
+        due = present.filter(pl.col(time) <= self.as_of)
+        moment = pl.col(time)
+        return due.with_columns(
+            moment.alias("event_time"), moment.alias("available_at"), pl.col(f"{ROW}.{time}").alias(ROW)
+        )
+
+    def _fresh(self, rows: pl.DataFrame, time: str | None) -> tuple[pl.DataFrame, int]:
+        """Rows that were not taken in before, and how many were."""
+        stored = self._stored(time, [ROW, KEY, "available_at", SEQUENCE], own=False)
+        fresh = rows.unique(ROW, keep="first", maintain_order=True)
+        if isinstance(self.source.availability, Arrival) and time is None:
+            # A value may come back to what it was before, so only the newest version counts as known.
+            stored = stored.sort("available_at", SEQUENCE).unique(KEY, keep="last")
+        fresh = fresh.filter(~pl.col(ROW).is_in(stored[ROW].implode()))
+        fresh = self._unseen_apart(fresh, ROW, time or "")
+        known = rows.height - fresh.height
+        return self._without_clashes(fresh, stored, time), known
+
+    def _without_clashes(self, fresh: pl.DataFrame, stored: pl.DataFrame, time: str | None) -> pl.DataFrame:
+        """Apply the rule for rows with one key and one `available_at` but other values."""
+        if fresh.is_empty():
+            return fresh
+        same = [KEY, "available_at"]
+        taken = fresh.join(stored.select(same).unique(), on=same, how="semi")[ROW]
+        against_stored = pl.col(ROW).is_in(taken.implode())
+        clash = fresh.select((against_stored | pl.struct(same).is_duplicated()).alias("clash"))["clash"]
+        if not clash.any() or self.source.duplicates == "last" and not self.source.timeless:
+            return fresh
+        told = "a timeless row changed" if self.source.timeless else "duplicate key with other values"
+        if self.source.duplicates == "first":
+            loses = fresh.select((against_stored | ~pl.struct(same).is_first_distinct()).alias("loses"))["loses"]
+            self._count(told, int(loses.sum()))
+            return fresh.filter(~loses)
+        self._count(told, int(clash.sum()))
+        self._set_apart(fresh.filter(clash), told, None, time or "")
+        return fresh.filter(~clash)
+
+    def _checked(self, fresh: pl.DataFrame, time: str | None) -> pl.DataFrame:
+        """Rows as expected; the others are nulled, set apart, or stop the batch."""
+        own = self._columns(time)
+        expectations = [one for one in self.source.expect if one.column in own and one.column in fresh.columns]
+        bad: set[int] = set()
+        blank: list[tuple[str, tuple[int, ...]]] = []
+        for found in unexpected(table_of(self.source, time), expectations, fresh):
+            one, rows = found.expectation, found.rows
+            self._count(f"{one.column} not {one.told}", len(rows))
+            if one.otherwise == "stop":
+                self.stops.append(_told(fresh[one.column][rows[0]], one, len(rows)))
+            elif one.otherwise == "null":
+                blank.append((one.column, rows))
+            else:
+                new = [row for row in rows if row not in bad]
+                bad |= set(new)
+                reasons = pl.Series([_told(fresh[one.column][row], one, 1) for row in new], dtype=pl.String)
+                self._set_apart(fresh[new], reasons, one.column, time or "")
+        for column, rows in blank:
+            fresh = fresh.with_columns(fresh[column].set(pl.Series(range(fresh.height)).is_in(list(rows)), None))
+        return fresh[[row for row in range(fresh.height) if row not in bad]] if bad else fresh
+
+    def _columns(self, time: str | None) -> list[str]:
+        if time is None:
+            return list(self.arrived.base)
+        columns = [name for name in self.source.later[time] if name in self.arrived.rows.columns]
+        return [*(self.source.key_columns or ()), time, *columns]
+
+    def _stored(self, time: str | None, columns: Sequence[str], *, own: bool) -> pl.DataFrame:
+        """Rows of a table; without those of this batch, when a crash has left some and `own` is False."""
+        table = table_of(self.source, time)
+        if not self.lake.exists(table):
+            types = {"available_at": _UTC}
+            return pl.DataFrame(schema={name: types.get(name, pl.Int64()) for name in columns})
+        rows = self.lake.read(table)
+        if not own and self.lake.has_batch(table, self.batch):
+            rows = rows.filter(pl.col(BATCH) != self.batch)
+        return rows.select(columns)
+
+    def _known_apart(self) -> pl.DataFrame:
+        table = quarantine_of(self.source)
+        if not self.lake.exists(table):
+            return pl.DataFrame(schema={ROW: pl.Int64, "part": pl.String})
+        return self.lake.read(table).filter(pl.col("batch") != self.batch).select(ROW, "part")
+
+    def _unseen_apart(self, rows: pl.DataFrame, digest: str, part: str) -> pl.DataFrame:
+        apart = self.known_apart.filter(pl.col("part") == part)[ROW]
+        rows = rows.unique(digest, keep="first", maintain_order=True)
+        return rows.filter(~pl.col(digest).is_in(apart.implode())) if len(apart) else rows
+
+    def _count(self, reason: str, rows: int) -> None:
+        if rows:
+            self.reasons[reason] = self.reasons.get(reason, 0) + rows
+
+    def _set_apart(self, rows: pl.DataFrame, reason: pl.Series | str, column: str | None, part: str) -> None:
+        if rows.is_empty():
+            return
+        if column is None and isinstance(reason, pl.Series):
+            for told in reason:
+                self._count(told, 1)
+        columns = self._columns(part or None)
+        texts = [json.dumps(row, default=str, sort_keys=True) for row in rows.select(columns).iter_rows(named=True)]
+        values = [None] * rows.height if column is None else [str(value) for value in rows[column]]
+        self.apart.append(
+            pl.DataFrame(
+                {
+                    "row": texts,
+                    "reason": list(reason) if isinstance(reason, pl.Series) else [reason] * rows.height,
+                    "column": [column or ""] * rows.height,
+                    "value": [value or "" for value in values],
+                    "part": [part] * rows.height,
+                    ROW: rows[ROW],
+                    "as_of": [self.as_of] * rows.height,
+                    "batch": [self.batch] * rows.height,
+                },
+                schema_overrides={"as_of": _UTC},
+            )
+        )
+
+    def _write(self, appending: dict[str, pl.DataFrame]) -> None:
+        """Append what was decided; each append happens once, so that a crash between two does no harm."""
+        if self.apart:
+            self.lake.append(quarantine_of(self.source), pl.concat(self.apart), batch=self.batch)
+        for time in (None, *self.source.later):
+            table = table_of(self.source, time)
+            rows = appending[table]
+            if rows.is_empty() and (time is not None or self.lake.exists(table)):
+                continue
+            self._append(table, rows, self._columns(time))
+
+    def _append(self, table: str, rows: pl.DataFrame, columns: Sequence[str]) -> None:
+        untyped = [name for name in columns if rows.schema[name] == pl.Null]
+        if untyped:
+            raise UntypedColumnError(self.source.name, untyped)
+        height = self.lake.read(table, [SEQUENCE]).height if self.lake.exists(table) else 0
+        kept = rows.select(*dict.fromkeys([*columns, "event_time", "available_at", ROW, KEY])).with_columns(
+            pl.int_range(height, height + rows.height, dtype=pl.Int64).alias(SEQUENCE),
+            pl.lit(self.batch).alias(BATCH),
+        )
+        self.lake.append(table, kept, batch=self.batch)
+
+
+def _told(value: Any, expectation: Expectation, count: int) -> str:
+    more = f" (and {count - 1} more rows)" if count > 1 else ""
+    return f"{expectation.column} is {value}, expected {expectation.told}{more}"

@@ -1,0 +1,60 @@
+"""One canonical text for each part of a specification, by which two of them are compared."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+import polars as pl
+
+
+def spec_text(part: Any) -> str:
+    """A source, spine, label or features as canonical JSON: expressions as Polars writes them, code by its hash."""
+    return json.dumps(_plain(part), sort_keys=True, separators=(",", ":"))
+
+
+def spec_digest(part: Any) -> str:
+    """The SHA-256 of the canonical text."""
+    return sha256(spec_text(part).encode()).hexdigest()
+
+
+def code_hash(function: Callable[..., Any]) -> str:
+    """The SHA-256 of a function's source; of its bytecode, where the source cannot be read."""
+    try:
+        text = inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        text = repr(function).encode() if code is None else code.co_code + repr(code.co_consts).encode()
+    return sha256(text).hexdigest()
+
+
+def _plain(part: Any) -> Any:
+    match part:
+        case pl.Expr():
+            return {"expression": json.loads(part.meta.serialize(format="json"))}
+        case Enum():
+            return part.name
+        case timedelta():
+            return f"{part // timedelta(microseconds=1)}us"
+        case datetime() | date() | time():
+            return part.isoformat()
+        case Mapping():
+            return {"in_order": [[str(key), _plain(value)] for key, value in part.items()]}
+        case list() | tuple():
+            return [_plain(one) for one in part]
+        case set() | frozenset():
+            return sorted(_plain(one) for one in part)
+        case _ if is_dataclass(part) and not isinstance(part, type):
+            # How rows are read does not change what they mean.
+            named = {one.name: getattr(part, one.name) for one in fields(part) if one.name != "read"}
+            return {type(part).__name__: {name: _plain(value) for name, value in named.items()}}
+        case _ if callable(part):
+            return {"function": f"{part.__module__}:{part.__qualname__}", "sha256": code_hash(part)}
+        case _:
+            return part
