@@ -23,9 +23,7 @@ def main(script: Path) -> None:
     """Write the executed notebook beside the script; a cell that raises leaves the old notebook as it was."""
     notebook = new_notebook(cells=cells_of(script.read_text(encoding="utf-8")))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    NotebookClient(
-        notebook, timeout=SECONDS_PER_CELL, resources={"metadata": {"path": str(Path.cwd())}}
-    ).execute()
+    NotebookClient(notebook, timeout=SECONDS_PER_CELL, resources={"metadata": {"path": str(Path.cwd())}}).execute()
     nbformat.write(notebook, script.with_suffix(".ipynb"))
 
 

@@ -30,9 +30,7 @@ def broken_contracts(tree: Path) -> set[str]:
     """Ask import-linter in a process of its own; the names of the contracts it reports as broken."""
     linter = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
     result = subprocess.run(linter, cwd=tree, capture_output=True, text=True, check=False)
-    verdicts = [
-        line.removesuffix(" BROKEN") for line in result.stdout.splitlines() if line.endswith(" BROKEN")
-    ]
+    verdicts = [line.removesuffix(" BROKEN") for line in result.stdout.splitlines() if line.endswith(" BROKEN")]
     assert (result.returncode == 1) == bool(verdicts), result.stdout + result.stderr
     return set(verdicts)
 

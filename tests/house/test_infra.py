@@ -1,4 +1,4 @@
-"""The profiles hold what the settings know; the Compose file holds no secret and opens nothing to the world."""
+"""Profiles hold what the settings know; the Compose file holds no secret and opens no port to the world."""
 
 from __future__ import annotations
 

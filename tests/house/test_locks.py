@@ -22,9 +22,7 @@ ROOMS = ("lifecycle", "feature_store", "modeling", "monitoring", "mlflow_plugins
 
 def locked(name: str) -> dict[str, Version]:
     """Name and version of every entry of a lock."""
-    entries = re.findall(
-        r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", (ROOT / name).read_text(), re.MULTILINE
-    )
+    entries = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", (ROOT / name).read_text(), re.MULTILINE)
     return {canonicalize_name(package): Version(version) for package, version in entries}
 
 
@@ -53,8 +51,7 @@ def test_the_lock_satisfies_every_declared_range():
     unmet = [
         f"{line}, locked {versions.get(canonicalize_name(Requirement(line).name))}"
         for line in [*PROJECT["dependencies"], *extras]
-        if versions.get(canonicalize_name(Requirement(line).name), Version("0"))
-        not in Requirement(line).specifier
+        if versions.get(canonicalize_name(Requirement(line).name), Version("0")) not in Requirement(line).specifier
     ]
 
     assert unmet == []

@@ -95,9 +95,7 @@ def test_every_document_can_be_reached_from_the_index():
         if page in reached or page.suffix != ".md":
             continue
         reached.add(page)
-        waiting += [
-            page.parent / link for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
-        ]
+        waiting += [page.parent / link for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())]
 
     assert {page.resolve() for page in docs.rglob("*.md")} - reached == set()
 

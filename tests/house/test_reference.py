@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from incumbent.command import parser
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("lifecycle", "feature_store", "modeling", "monitoring", "mlflow_plugins", "flows", "incumbent")
@@ -40,9 +43,7 @@ def test_an_error_without_an_entry_is_noticed(tmp_path):
     subprocess.run(REFERENCE, cwd=tmp_path, check=True)
     (tmp_path / "flows" / "errors.py").write_text('class LoopError(Exception):\n    """A loop undone."""\n')
 
-    result = subprocess.run(
-        [*REFERENCE, "--check"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([*REFERENCE, "--check"], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert result.returncode == 1
     assert "make docs" in result.stdout
@@ -52,3 +53,26 @@ def test_every_error_says_in_its_docstring_what_it_is_raised_for():
     page = (ROOT / "docs" / "reference" / "errors.md").read_text()
 
     assert re.findall(r"^\| `\w+` \| .* \|  \|$", page, re.MULTILINE) == []
+
+
+def test_every_command_in_the_documents_is_one_that_the_parser_takes(capsys):
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    commands = {(path.name, line) for path in documents for line in commands_in(path)}
+
+    refused = []
+    for name, line in sorted(commands):
+        try:
+            parser().parse_args(shlex.split(line, comments=True)[1:])
+        except SystemExit:
+            refused.append(f"{name}: {line}: {capsys.readouterr().err.splitlines()[-1]}")
+
+    assert len(commands) > 5
+    assert refused == []
+
+
+def commands_in(document: Path) -> list[str]:
+    """Lines of code blocks that call the command; usage lines of the reference, in capitals, are no calls."""
+    if document.name == "command-line.md":
+        return []
+    blocks = re.findall(r"^```\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("incumbent ")]

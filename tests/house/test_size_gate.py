@@ -18,9 +18,7 @@ NESTED_METHOD = "class Ledger:\n    def settle(self):\n" + "        pass\n" * 50
 
 
 def gate(*folders: str, at: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, GATE, *folders], cwd=at, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, GATE, *folders], cwd=at, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
