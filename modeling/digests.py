@@ -91,18 +91,14 @@ class _Traversal:
     def _array(self, array: np.ndarray[Any, Any]) -> bytes:
         shape = repr(array.shape).encode()
         if array.dtype.names:  # field by field: the padding between fields holds whatever memory held
-            return _hash(
-                "record", shape, *(_hash(name, self._array(array[name])) for name in array.dtype.names)
-            )
+            return _hash("record", shape, *(_hash(name, self._array(array[name])) for name in array.dtype.names))
         if array.dtype.hasobject:
             return _hash("objects", shape, *(self.digest(item) for item in array.ravel().tolist()))
         return _hash(array.dtype.str, shape, np.ascontiguousarray(array).tobytes())
 
     def _mapping(self, mapping: Mapping[Any, Any]) -> bytes:
         pairs = [(self.digest(key), item) for key, item in mapping.items() if key not in _NOT_CONTENT]
-        return _hash(
-            "mapping", *(key + self.digest(item) for key, item in sorted(pairs, key=lambda pair: pair[0]))
-        )
+        return _hash("mapping", *(key + self.digest(item) for key, item in sorted(pairs, key=lambda pair: pair[0])))
 
     def _object(self, value: Any) -> bytes:
         """Anything else by its state, as pickle would take it, without making a pickle."""

@@ -128,9 +128,7 @@ def estimate(metric: str, whole: float, drawn: Floats, rows: Rows, how: Resampli
     defined = drawn[np.isfinite(drawn)]
     if defined.size < (1 - _MOST_UNDEFINED) * drawn.size:
         share = 1 - defined.size / drawn.size
-        raise UndefinedMetricError(
-            metric, f"{share:.0%} of the resampled sets of blocks hold one class or value"
-        )
+        raise UndefinedMetricError(metric, f"{share:.0%} of the resampled sets of blocks hold one class or value")
     low, high = _limits(whole, defined, rows.blocks, how.level)
     return Estimate(whole, low, high, rows=rows.y.size, blocks=rows.blocks, level=how.level)
 

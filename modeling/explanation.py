@@ -29,9 +29,7 @@ class Importance:
     loss: float
 
 
-def permutation_importance(
-    model: Any, X: pd.DataFrame, y: Floats, plan: TrainingPlan
-) -> tuple[Importance, ...]:
+def permutation_importance(model: Any, X: pd.DataFrame, y: Floats, plan: TrainingPlan) -> tuple[Importance, ...]:
     """Importance of every column on at most 2000 rows, largest first.
 
     Args:
@@ -53,8 +51,6 @@ def permutation_importance(
     found = []
     for name in X.columns:
         shuffled = [X.assign(**{name: X[name].to_numpy()[order]}) for order in orders]
-        losses = [
-            sign * (value(plan.metric, y, predict(plan.task, model, frame)) - whole) for frame in shuffled
-        ]
+        losses = [sign * (value(plan.metric, y, predict(plan.task, model, frame)) - whole) for frame in shuffled]
         found.append(Importance(str(name), float(np.mean(losses))))
     return tuple(sorted(found, key=lambda one: (-one.loss, one.column)))

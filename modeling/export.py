@@ -59,9 +59,7 @@ def load(path: Path, *, extra_types: Iterable[str] = ()) -> Any:
         try:
             return skops.io.load(path, trusted=sorted(trusted))
         except InconsistentVersionWarning as error:
-            raise UnreadableModelError(
-                path, f"made with scikit-learn {error.original_sklearn_version}"
-            ) from error
+            raise UnreadableModelError(path, f"made with scikit-learn {error.original_sklearn_version}") from error
 
 
 def refuse_untrusted(path: Path, trusted: Iterable[str]) -> None:

@@ -32,9 +32,7 @@ class Tunable:
         if not all(map(math.isfinite, (self.default, self.low, self.high))):
             raise SearchRangeError(self.default, self.low, self.high, "a value is not finite")
         if not self.low <= self.default <= self.high or self.low == self.high:
-            raise SearchRangeError(
-                self.default, self.low, self.high, "the default does not lie between low and high"
-            )
+            raise SearchRangeError(self.default, self.low, self.high, "the default does not lie between low and high")
         if self.log and self.low <= 0:
             raise SearchRangeError(self.default, self.low, self.high, "a logarithmic range starts above zero")
 
@@ -67,9 +65,7 @@ class FitFunction:
     tunables: Mapping[str, Tunable] = field(default_factory=dict)
     takes_seed: bool = False
 
-    def __call__(
-        self, X: pd.DataFrame, y: Floats, *, seed: int, values: Mapping[str, float] | None = None
-    ) -> Any:
+    def __call__(self, X: pd.DataFrame, y: Floats, *, seed: int, values: Mapping[str, float] | None = None) -> Any:
         """Fit on prepared rows; what is not named in `values` has its default.
 
         Raises:
@@ -81,9 +77,7 @@ class FitFunction:
         train = missing_as_nan(X)
         made = self._call(train, y, arguments)
         if not hasattr(made, "fit") or not hasattr(made, "predict"):
-            raise FitFunctionError(
-                self.name, f"it returned {type(made).__name__}, which has no fit and predict"
-            )
+            raise FitFunctionError(self.name, f"it returned {type(made).__name__}, which has no fit and predict")
         return made if _is_fitted(made) else build(made, train, seed=seed).fit(train, y)
 
     def _call(self, X: pd.DataFrame, y: Floats, arguments: Mapping[str, float]) -> Any:

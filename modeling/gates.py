@@ -78,9 +78,7 @@ def _bound(trial: Trial) -> Verdict:
     gate, rows = trial.gate, trial.rows
     found = block_interval(gate.metric, rows.y, rows.challenger, rows.blocks, Resampling(trial.seed))
     if gate.at_most is not None:
-        return Verdict(
-            "bound", found.value <= gate.at_most, f"{gate.metric} {found}, at most {gate.at_most:g}", found
-        )
+        return Verdict("bound", found.value <= gate.at_most, f"{gate.metric} {found}, at most {gate.at_most:g}", found)
     if gate.at_least is not None:
         return Verdict(
             "bound", found.value >= gate.at_least, f"{gate.metric} {found}, at least {gate.at_least:g}", found
@@ -90,9 +88,7 @@ def _bound(trial: Trial) -> Verdict:
 
 def _trivial(trial: Trial) -> Verdict:
     gain = _gain(trial, trial.rows.trivial)
-    return Verdict(
-        "beats the trivial rule", gain.low > 0, f"{_gain_text(trial, gain)} over the trivial rule", gain
-    )
+    return Verdict("beats the trivial rule", gain.low > 0, f"{_gain_text(trial, gain)} over the trivial rule", gain)
 
 
 def _paired(trial: Trial) -> Verdict:
@@ -100,9 +96,7 @@ def _paired(trial: Trial) -> Verdict:
         return Verdict("paired test", True, "no champion yet")
     gain = _gain(trial, trial.rows.champion)
     corrected = f", best of {trial.alternatives}" if trial.alternatives > 1 else ""
-    return Verdict(
-        "paired test", gain.low > 0, f"{_gain_text(trial, gain)} over the champion{corrected}", gain
-    )
+    return Verdict("paired test", gain.low > 0, f"{_gain_text(trial, gain)} over the champion{corrected}", gain)
 
 
 def _gain(trial: Trial, reference: Floats) -> Estimate:

@@ -56,9 +56,7 @@ def checked(metric: str, y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
         raise LengthMismatchError({"labels": labels.size, "predictions": answers.size})
     unusable = int((~np.isfinite(labels) | ~np.isfinite(answers)).sum())
     if unusable:
-        raise PredictionError(
-            metric, f"{unusable} of {labels.size} rows have a null or infinite label or prediction"
-        )
+        raise PredictionError(metric, f"{unusable} of {labels.size} rows have a null or infinite label or prediction")
     if metric in _PROBABILITIES and labels.size and not (answers.min() >= 0 and answers.max() <= 1):
         raise PredictionError(
             metric, f"probabilities are needed, and they lie from {answers.min():g} to {answers.max():g}"

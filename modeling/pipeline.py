@@ -88,9 +88,7 @@ def build(estimator: Any, X: pd.DataFrame, *, seed: int) -> Pipeline:
     if isinstance(estimator, Pipeline):
         return _seeded(clone(estimator), seed)
     kinds = column_kinds(X)
-    encoder = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
-    )
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
     columns = ColumnTransformer(
         [
             ("text", encoder, [name for name, kind in kinds.items() if kind == "text"]),
@@ -104,9 +102,7 @@ def build(estimator: Any, X: pd.DataFrame, *, seed: int) -> Pipeline:
 def _seeded(estimator: Any, seed: int) -> Any:
     """Set every `random_state` that is none, nested ones too; a seed the user chose is theirs."""
     parameters = estimator.get_params(deep=True)
-    unset = [
-        name for name in parameters if name.split("__")[-1] == "random_state" and parameters[name] is None
-    ]
+    unset = [name for name in parameters if name.split("__")[-1] == "random_state" and parameters[name] is None]
     return estimator.set_params(**dict.fromkeys(unset, seed))
 
 
@@ -115,6 +111,4 @@ def missing_as_nan(X: pd.DataFrame) -> pd.DataFrame:
 
     At prediction both work, because a None that was not seen in training is an unknown category.
     """
-    return X.assign(
-        **{name: X[name].where(X[name].notna(), np.nan) for name in X.columns if X[name].dtype == object}
-    )
+    return X.assign(**{name: X[name].where(X[name].notna(), np.nan) for name in X.columns if X[name].dtype == object})

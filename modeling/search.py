@@ -88,9 +88,7 @@ class _Objective:
     def __call__(self, trial: Any) -> float:
         values = {name: _suggest(trial, name, tunable) for name, tunable in self.fit.tunables.items()}
         task = self.plan.task
-        model = self.fit(
-            prepare(self.before.X), labels_for(task, self.before.y), seed=self.plan.seed, values=values
-        )
+        model = self.fit(prepare(self.before.X), labels_for(task, self.before.y), seed=self.plan.seed, values=values)
         return value(self.plan.metric, self.after.y, predict(task, model, prepare(self.after.X)))
 
 

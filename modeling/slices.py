@@ -2,8 +2,7 @@
 
 A slice refuses when it is *significantly* worse than the margin, not when it merely cannot be shown to be
 within: on a hundred small airports something always looks worse. The limit is corrected for the number of
-slices
-(Holm's first step, which is Bonferroni's, decides whether any of them refuses).
+slices (Holm's first step, which is Bonferroni's, decides whether any of them refuses).
 """
 
 from __future__ import annotations
@@ -60,9 +59,7 @@ class SliceFinding:
         return f"{self.slice} worse by {self.worse}, tolerated {self.tolerated:.4f}"
 
 
-def judge_slices(
-    gate: Gate, rows: EvaluationRows, slices: Sequence[Slice], *, reference: Floats, seed: int
-) -> Verdict:
+def judge_slices(gate: Gate, rows: EvaluationRows, slices: Sequence[Slice], *, reference: Floats, seed: int) -> Verdict:
     """One verdict over all slices; those of fewer than 100 rows or too few blocks are only counted."""
     large = [one for one in slices if len(one.rows) >= MIN_ROWS]
     test = Resampling.one_sided(ALPHA / max(1, len(large)), seed=seed)
@@ -81,9 +78,7 @@ def examine(
     """The finding on one slice, or none where its rows allow no interval (one class, too few blocks)."""
     y, before = rows.y[one.rows], reference[one.rows]
     try:
-        worse = paired_interval(
-            gate.metric, y, (rows.challenger[one.rows], before), rows.blocks[one.rows], test
-        )
+        worse = paired_interval(gate.metric, y, (rows.challenger[one.rows], before), rows.blocks[one.rows], test)
     except StatisticsError:
         return None
     return SliceFinding(one, worse, gate.margin * abs(value(gate.metric, y, before)))

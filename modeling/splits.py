@@ -115,9 +115,7 @@ def _next_midnight(moment: datetime) -> datetime:
 def _refuse_too_few(split: Split) -> None:
     rows = len(split.train_index)
     if rows < MIN_TRAINING_ROWS:
-        raise TooFewRowsError(
-            rows, MIN_TRAINING_ROWS, "train on", f"asked up to {split.training.end.isoformat()}"
-        )
+        raise TooFewRowsError(rows, MIN_TRAINING_ROWS, "train on", f"asked up to {split.training.end.isoformat()}")
     rows = len(split.evaluation_index)
     if rows < MIN_EVALUATION_ROWS:
         raise TooFewRowsError(rows, MIN_EVALUATION_ROWS, "evaluate on", f"asked in {split.evaluation}")

@@ -186,9 +186,7 @@ class _Contest:
     def score(self, name: str, answers: Floats, fitted: FittedCandidate | None = None) -> CandidateScore:
         found = block_interval(self.plan.metric, self.y, answers, self.blocks, Resampling(self.plan.seed))
         return (
-            CandidateScore(name, fitted.rows, found, fitted.fit_seconds)
-            if fitted
-            else CandidateScore(name, 0, found)
+            CandidateScore(name, fitted.rows, found, fitted.fit_seconds) if fitted else CandidateScore(name, 0, found)
         )
 
     def best(self, scores: tuple[CandidateScore, ...]) -> CandidateScore:
@@ -219,9 +217,7 @@ def _fit_all(
     return tuple(fit_candidate(one, training_set.take(rows), fit, plan) for one, rows in enough)
 
 
-def fit_candidate(
-    candidate: Candidate, rows: TrainingSet, fit: FitFunction, plan: TrainingPlan
-) -> FittedCandidate:
+def fit_candidate(candidate: Candidate, rows: TrainingSet, fit: FitFunction, plan: TrainingPlan) -> FittedCandidate:
     """Fit one candidate on its rows, after a search inside those rows when one is asked for."""
     started = time.process_time()
     values = _searched(rows, fit, plan)

@@ -1,0 +1,58 @@
+"""What can go wrong while looking at what is happening.
+
+MonitoringError
+├── MissingColumnsError (LookupError)      a frame lacks columns that this look needs
+├── UnknownLabelStateError (ValueError)    a label that is neither labelled, waiting nor never
+├── NothingToReportError (ValueError)      a page without one column that could be compared
+└── UnreadableReferenceError (ValueError)  a file that is no reference profile, or a damaged one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class MonitoringError(Exception):
+    """Base of every error raised in this package."""
+
+
+class MissingColumnsError(MonitoringError, LookupError):
+    """A frame lacks columns that this look needs."""
+
+    def __init__(self, what: str, missing: Iterable[str], present: Iterable[str]) -> None:
+        self.missing = sorted(missing)
+        super().__init__(
+            f"{what} needs the columns {self.missing}, and the frame has {sorted(map(str, present))}. "
+            f"Join them to the predictions first."
+        )
+
+
+class UnknownLabelStateError(MonitoringError, ValueError):
+    """A label that is neither labelled, waiting nor never."""
+
+    def __init__(self, found: Iterable[object], known: Iterable[str]) -> None:
+        super().__init__(
+            f"Label states {sorted(map(str, found))} are unknown; known are {sorted(known)}. "
+            f"Name each label's state by one of those."
+        )
+
+
+class NothingToReportError(MonitoringError, ValueError):
+    """A page without one column that could be compared."""
+
+    def __init__(self, title: str, notes: Iterable[str]) -> None:
+        super().__init__(
+            f"Report {title!r} would be empty, no column could be compared: {list(notes)}. "
+            f"Wait for more rows in the window, or look at the columns named here."
+        )
+
+
+class UnreadableReferenceError(MonitoringError, ValueError):
+    """A file that is no reference profile, or a damaged one."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(
+            f"{path} cannot be read as a reference profile: {problem}. "
+            f"Restore it from the registered model version, or train again."
+        )
