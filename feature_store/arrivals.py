@@ -85,7 +85,7 @@ def _read(source: Source, raw: pl.DataFrame, stored: Mapping[str, pl.DataType]) 
     frame = _timed(source, frame)
     base = tuple(name for name in frame.columns if name not in source.later_columns and name not in _added(source))
     frame = frame.with_columns(_problem(source, frame, unreadable), _kept(source, frame))
-    return Arrivals(_digested(source, frame, base), base, tuple(unexpected), notes)
+    return Arrivals(_digested(source, frame, base).rechunk(), base, tuple(unexpected), notes)
 
 
 def _added(source: Source) -> set[str]:
@@ -234,8 +234,7 @@ def _kept(source: Source, frame: pl.DataFrame) -> pl.Expr:
 
 
 def _digested(source: Source, frame: pl.DataFrame, base: tuple[str, ...]) -> pl.DataFrame:
-    timing = [] if source.availability in (None, ) or not isinstance(source.availability, Shift) else []
-    rows = row_digests(frame.select(*base, *timing))
+    rows = row_digests(frame.select(base))
     keys = rows if source.key_columns is None else row_digests(frame.select(source.key_columns))
     added = [as_stored(rows, ROW), as_stored(keys, KEY)]
     for time, columns in source.later.items():

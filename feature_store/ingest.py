@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from feature_store.span import utc
 from feature_store.tables import BATCH, KEY, ROW, SEQUENCE, STORED, source_digest, table_of
 
 _UTC = pl.Datetime("us", "UTC")
+_PLACE = "_place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +110,27 @@ class _Intake:
         self.known_apart = self._known_apart()
 
     def run(self) -> IngestResult:
+        """Decide what becomes of every row, then write it, unless an expectation stops the batch."""
         rows = self._existing()
         kept = rows.filter("_kept")
         readable = kept.filter(pl.col("_unreadable").is_null())
-        unreadable = self._unseen_apart(kept.filter(pl.col("_unreadable").is_not_null()), ROW, "")
-        self._set_apart(unreadable, unreadable["_unreadable"], None, "")
+        unreadable = self._unseen_apart(kept.filter(pl.col("_unreadable").is_not_null()), "")
+        self._set_apart(self._wide(unreadable, None), unreadable["_unreadable"], None, "")
         fresh, known = self._fresh(readable, None)
-        good = self._checked(fresh, None)
+        good = self._checked(self._wide(fresh, None), None)
         appending = {table_of(self.source): good}
         here = pl.concat([self._stored(None, [ROW], own=True)[ROW], good[ROW]])
-        present = readable.filter(pl.col(ROW).is_in(here.implode()))
         for time in self.source.later:
-            due = self._due(present, time)
-            appending[table_of(self.source, time)] = self._checked(self._fresh(due, time)[0], time)
+            due = self._fresh(self._due(readable, time), time)[0]
+            due = due.filter(pl.col("_base").is_in(here.implode()))
+            appending[table_of(self.source, time)] = self._checked(self._wide(due, time), time)
         if self.stops:
             return IngestResult(rows=rows.height, reasons=self.reasons, stopped="; ".join(self.stops))
-        base = good.height
         self._write(appending)
         return IngestResult(
             rows=rows.height,
-            appended=base,
-            filled=sum(frame.height for frame in appending.values()) - base,
+            appended=good.height,
+            filled=sum(frame.height for frame in appending.values()) - good.height,
             quarantined=sum(frame.height for frame in self.apart),
             dropped=rows.height - kept.height,
             already_known=known + kept.height - readable.height - unreadable.height,
@@ -139,7 +140,10 @@ class _Intake:
         )
 
     def _existing(self) -> pl.DataFrame:
-        rows = self.arrived.rows
+        """The rows that exist by now, without their values: those are looked at when a row is new."""
+        later = [column for time in self.source.later for column in (time, f"{ROW}.{time}")]
+        narrow = ["event_time", "available_at", ROW, KEY, "_kept", "_unreadable"]
+        rows = self.arrived.rows.select(*dict.fromkeys([*narrow, *later])).with_row_index(_PLACE)
         if self.source.timeless:
             return rows
         if isinstance(self.source.availability, Arrival):
@@ -147,35 +151,41 @@ class _Intake:
         broken = pl.col("_unreadable").is_not_null() & pl.col("available_at").is_null()
         return rows.filter((pl.col("available_at") <= self.as_of) | broken)
 
-    def _due(self, present: pl.DataFrame, time: str) -> pl.DataFrame:
+    def _wide(self, rows: pl.DataFrame, time: str | None) -> pl.DataFrame:
+        """Rows with their values."""
+        own = ["event_time", "available_at", ROW, KEY]
+        columns = [name for name in self._columns(time) if name not in own]
+        return pl.concat([self.arrived.rows.select(columns)[rows[_PLACE]], rows.select(own)], how="horizontal")
+
+    def _due(self, readable: pl.DataFrame, time: str) -> pl.DataFrame:
         """The later parts of rows that are known by now."""
-        due = present.filter(pl.col(time) <= self.as_of)
+        due = readable.filter(pl.col(time) <= self.as_of)
+        own = pl.col(f"{ROW}.{time}").alias(ROW)
         moment = pl.col(time)
-        return due.with_columns(
-            moment.alias("event_time"), moment.alias("available_at"), pl.col(f"{ROW}.{time}").alias(ROW)
+        return due.select(
+            _PLACE, KEY, own, pl.col(ROW).alias("_base"), moment.alias("event_time"), moment.alias("available_at")
         )
 
     def _fresh(self, rows: pl.DataFrame, time: str | None) -> tuple[pl.DataFrame, int]:
         """Rows that were not taken in before, and how many were."""
         stored = self._stored(time, [ROW, KEY, "available_at", SEQUENCE], own=False)
-        fresh = rows.unique(ROW, keep="first", maintain_order=True)
+        taken = stored
         if isinstance(self.source.availability, Arrival) and time is None:
             # A value may come back to what it was before, so only the newest version counts as known.
-            stored = stored.sort("available_at", SEQUENCE).unique(KEY, keep="last")
-        fresh = fresh.filter(~pl.col(ROW).is_in(stored[ROW].implode()))
-        fresh = self._unseen_apart(fresh, ROW, time or "")
-        known = rows.height - fresh.height
-        return self._without_clashes(fresh, stored, time), known
+            taken = stored.sort("available_at", SEQUENCE).unique(KEY, keep="last")
+        fresh = rows.filter(~pl.col(ROW).is_in(taken[ROW].implode()))
+        fresh = self._unseen_apart(fresh, time or "")
+        return self._without_clashes(fresh, stored, time), rows.height - fresh.height
 
     def _without_clashes(self, fresh: pl.DataFrame, stored: pl.DataFrame, time: str | None) -> pl.DataFrame:
         """Apply the rule for rows with one key and one `available_at` but other values."""
         if fresh.is_empty():
             return fresh
         same = [KEY, "available_at"]
-        taken = fresh.join(stored.select(same).unique(), on=same, how="semi")[ROW]
+        taken = fresh.join(stored.select(same), on=same, how="semi")[ROW]
         against_stored = pl.col(ROW).is_in(taken.implode())
         clash = fresh.select((against_stored | pl.struct(same).is_duplicated()).alias("clash"))["clash"]
-        if not clash.any() or self.source.duplicates == "last" and not self.source.timeless:
+        if not clash.any() or (self.source.duplicates == "last" and not self.source.timeless):
             return fresh
         told = "a timeless row changed" if self.source.timeless else "duplicate key with other values"
         if self.source.duplicates == "first":
@@ -183,7 +193,7 @@ class _Intake:
             self._count(told, int(loses.sum()))
             return fresh.filter(~loses)
         self._count(told, int(clash.sum()))
-        self._set_apart(fresh.filter(clash), told, None, time or "")
+        self._set_apart(self._wide(fresh.filter(clash), time), told, None, time or "")
         return fresh.filter(~clash)
 
     def _checked(self, fresh: pl.DataFrame, time: str | None) -> pl.DataFrame:
@@ -231,10 +241,11 @@ class _Intake:
             return pl.DataFrame(schema={ROW: pl.Int64, "part": pl.String})
         return self.lake.read(table).filter(pl.col("batch") != self.batch).select(ROW, "part")
 
-    def _unseen_apart(self, rows: pl.DataFrame, digest: str, part: str) -> pl.DataFrame:
+    def _unseen_apart(self, rows: pl.DataFrame, part: str) -> pl.DataFrame:
+        """Each row once, without those that were set apart before."""
         apart = self.known_apart.filter(pl.col("part") == part)[ROW]
-        rows = rows.unique(digest, keep="first", maintain_order=True)
-        return rows.filter(~pl.col(digest).is_in(apart.implode())) if len(apart) else rows
+        rows = rows.unique(ROW, keep="first", maintain_order=True)
+        return rows.filter(~pl.col(ROW).is_in(apart.implode())) if len(apart) else rows
 
     def _count(self, reason: str, rows: int) -> None:
         if rows:
