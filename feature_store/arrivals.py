@@ -18,7 +18,7 @@ from feature_store.errors import (
 )
 from feature_store.lake import TYPES
 from feature_store.source import Shift, Source
-from feature_store.tables import EPOCH, KEY, ROW
+from feature_store.tables import EPOCH, KEY, ROW, added_times
 
 _UTC = pl.Datetime("us", "UTC")
 _RESERVED = ("event_time", "available_at", "as_of")
@@ -43,7 +43,7 @@ class Arrivals:
     notes: Mapping[str, int]
 
 
-_remembered: OrderedDict[object, Arrivals] = OrderedDict()
+_remembered: OrderedDict[object, tuple[Source, Arrivals]] = OrderedDict()
 
 
 def arrivals(source: Source, raw: Any, stored: Mapping[str, pl.DataType]) -> Arrivals:
@@ -58,12 +58,13 @@ def arrivals(source: Source, raw: Any, stored: Mapping[str, pl.DataType]) -> Arr
     frame = raw if isinstance(raw, pl.DataFrame) else pl.from_pandas(raw)
     token = (id(source), *_fingerprint(frame), tuple((name, str(dtype)) for name, dtype in stored.items()))
     found = _remembered.pop(token, None)
-    if found is None or found[0] is not source:  # type: ignore[index]
-        found = (source, _read(source, frame, stored))  # type: ignore[assignment]
-    _remembered[token] = found  # type: ignore[assignment]
+    if found is None:
+        # The source is kept too, so that no other one can get its id.
+        found = (source, _read(source, frame, stored))
+    _remembered[token] = found
     while len(_remembered) > _REMEMBERED:
         _remembered.popitem(last=False)
-    return found[1]  # type: ignore[index, return-value]
+    return found[1]
 
 
 def _fingerprint(frame: pl.DataFrame) -> tuple[object, ...]:
@@ -83,23 +84,17 @@ def _read(source: Source, raw: pl.DataFrame, stored: Mapping[str, pl.DataType]) 
     frame, unreadable = _zoned(source, frame, notes)
     frame = frame.with_columns(_typed(source, column, stored.get(column.name), notes) for column in frame)
     frame = _timed(source, frame)
-    base = tuple(name for name in frame.columns if name not in source.later_columns and name not in _added(source))
+    base = tuple(name for name in frame.columns if name not in source.later_columns and name not in added_times(source))
     frame = frame.with_columns(_problem(source, frame, unreadable), _kept(source, frame))
     return Arrivals(_digested(source, frame, base).rechunk(), base, tuple(unexpected), notes)
 
 
-def _added(source: Source) -> set[str]:
-    given = {source.event_time, getattr(source.availability, "column", None)}
-    return {"event_time", "available_at"} - given
-
-
 def _refuse_reserved(source: Source, frame: pl.DataFrame) -> None:
-    times = {source.event_time, getattr(source.availability, "column", None)}
     # A column may carry the name of the very thing it is declared to be.
-    meant = {"event_time"} & {source.event_time} | {"available_at"} & {source.available_at}  # type: ignore[arg-type]
+    meant = {name for name in ("event_time", "available_at") if getattr(source, name) == name}
     taken = [name for name in frame.columns if (name in _RESERVED and name not in meant) or name.startswith("_")]
     if taken:
-        raise ReservedColumnError(source.name, [name for name in taken if name not in times or name not in meant])
+        raise ReservedColumnError(source.name, taken)
 
 
 def _declared(source: Source, name: str) -> bool:
@@ -144,7 +139,8 @@ def _zoned(source: Source, frame: pl.DataFrame, notes: dict[str, int]) -> tuple[
             gone = naive.is_not_null() & column.is_null()
             if gone.any():
                 told = f"{name} is " + naive.cast(pl.String) + f", which does not exist in {source.tz}"
-                unreadable = pl.select(pl.when(gone & unreadable.is_null()).then(told).otherwise(unreadable)).to_series()
+                first = gone & unreadable.is_null()
+                unreadable = pl.select(pl.when(first).then(told).otherwise(unreadable)).to_series()
         frame = frame.with_columns(column.dt.convert_time_zone("UTC").dt.cast_time_unit("us").alias(name))
     return frame, unreadable.alias("_unreadable")
 
@@ -185,9 +181,7 @@ def _typed(source: Source, column: pl.Series, stored: pl.DataType | None, notes:
     return _widened(source, column, wanted)
 
 
-def _without_values(
-    source: Source, column: pl.Series, wanted: pl.DataType | None, notes: dict[str, int]
-) -> pl.Series:
+def _without_values(source: Source, column: pl.Series, wanted: pl.DataType | None, notes: dict[str, int]) -> pl.Series:
     """A column of nulls gets the type it is known to have."""
     if wanted is not None:
         if len(column):
@@ -202,17 +196,17 @@ def _without_values(
 
 def _widened(source: Source, column: pl.Series, wanted: pl.DataType) -> pl.Series:
     """Whole numbers may become wider ones or floats where every value stays what it is."""
-    if column.dtype.is_numeric() and wanted.is_numeric():
+    if column.dtype.is_numeric() and wanted.is_numeric() and not (column.dtype.is_float() and wanted.is_integer()):
         cast = column.cast(wanted, strict=False)
         if cast.null_count() == column.null_count() and (cast.cast(column.dtype, strict=False) == column).all():
-            if not (column.dtype.is_float() and wanted.is_integer()):
-                return cast
+            return cast
     expected = f"{wanted} as stored" if column.name not in _times(source) else "a datetime"
     raise ColumnTypeError(source.name, column.name, got=column.dtype, expected=expected)
 
 
 def _timed(source: Source, frame: pl.DataFrame) -> pl.DataFrame:
-    frame = frame.drop(name for name, dtype in frame.schema.items() if dtype == pl.Null and name not in source.later_columns)
+    untyped = [name for name, dtype in frame.schema.items() if dtype == pl.Null]
+    frame = frame.drop(set(untyped) - set(source.later_columns))
     if source.timeless:
         epoch = pl.lit(EPOCH).cast(_UTC)
         return frame.with_columns(epoch.alias("event_time"), epoch.alias("available_at"))

@@ -90,9 +90,10 @@ def _words(column: pl.Series) -> Words:
 def _text_words(column: pl.Series) -> Words:
     codes = column.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(0)
     uniques = pl.DataFrame({"code": codes, "text": column}).drop_nulls().unique("code")
-    table: Words = np.zeros(int(codes.max() or 0) + 1, np.uint64)  # type: ignore[call-overload, arg-type]
+    table: Words = np.zeros(int(codes.max() or 0) + 1, np.uint64)  # type: ignore[arg-type]
     table[uniques["code"].to_numpy()] = [_word(text) for text in uniques["text"]]
-    return table[codes.to_numpy()]
+    found: Words = table[codes.to_numpy()]
+    return found
 
 
 def _number_words(column: pl.Series) -> Words:

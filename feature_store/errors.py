@@ -95,7 +95,8 @@ class ColumnTypeError(FeatureStoreError, TypeError):
     def __init__(self, table: str, column: str, *, got: object, expected: object) -> None:
         self.table, self.column = table, column
         super().__init__(
-            f"Column {column!r} of {table!r} is {got}, expected {expected}. Cast it in the function that reads the source."
+            f"Column {column!r} of {table!r} is {got}, expected {expected}. "
+            f"Cast it in the function that reads the source."
         )
 
 

@@ -53,9 +53,9 @@ class Within(_Expectation):
         return f"within [{'-inf' if self.low is None else self.low}, {'inf' if self.high is None else self.high}]"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations import ExpectColumnValuesToBeBetween
-
-        return ExpectColumnValuesToBeBetween(column=self.column, min_value=self.low, max_value=self.high)
+        return _great_expectations().expectations.ExpectColumnValuesToBeBetween(
+            column=self.column, min_value=self.low, max_value=self.high
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class NotNull(_Expectation):
         _Expectation.__post_init__(self)
         if self.otherwise == "null":
             raise SpecError(
-                f"expectation of {self.column!r}", "a null cannot be made null", "Write otherwise='quarantine' or 'stop'"
+                f"expectation of {self.column!r}",
+                "a null cannot be made null",
+                "Write otherwise='quarantine' or otherwise='stop'",
             )
 
     @property
@@ -74,9 +76,7 @@ class NotNull(_Expectation):
         return "a value"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations import ExpectColumnValuesToNotBeNull
-
-        return ExpectColumnValuesToNotBeNull(column=self.column)
+        return _great_expectations().expectations.ExpectColumnValuesToNotBeNull(column=self.column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,8 @@ class OneOf(_Expectation):
         return f"one of {list(self.values)}"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations import ExpectColumnValuesToBeInSet
-
-        return ExpectColumnValuesToBeInSet(column=self.column, value_set=list(self.values))
+        expectations = _great_expectations().expectations
+        return expectations.ExpectColumnValuesToBeInSet(column=self.column, value_set=list(self.values))
 
 
 Expectation = Within | NotNull | OneOf

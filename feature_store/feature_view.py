@@ -149,9 +149,7 @@ def latest(
     source: Source, *columns: str, ttl: str | timedelta | None = None, ago: str | timedelta | None = None
 ) -> Latest:
     """Columns of the newest row of the entity that was known when the question was asked."""
-    return Latest(
-        source, columns, None if ttl is None else parse_span(ttl), None if ago is None else parse_span(ago)
-    )
+    return Latest(source, columns, None if ttl is None else parse_span(ttl), None if ago is None else parse_span(ago))
 
 
 def window(

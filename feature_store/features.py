@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import assert_never
 
-import numpy as np
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
@@ -138,7 +137,5 @@ def _recency(view: Recency, questions: pl.DataFrame, lake: Lake, spine: Spine) -
     rows = facts(source, lake, source.entity_columns)
     own = own_keys(spine, questions, source, lake)
     joined = asof_join(questions, rows, by=source.entity_columns, ttl=None, own=own)
-    there = joined["event_time"].is_not_null()
-    age = moments(questions["as_of"]) - moments(joined["event_time"].fill_null(pl.lit(0).cast(pl.Datetime("us", "UTC"))))
-    days = pl.Series(view.name, age.astype(np.float64) / _MICROSECONDS_A_DAY)
-    return days.set(~there, None)
+    age = (questions["as_of"] - joined["event_time"]).dt.total_microseconds()
+    return (age / _MICROSECONDS_A_DAY).alias(view.name)

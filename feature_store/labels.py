@@ -99,9 +99,7 @@ def check_label(label: LabelSpec, spine: Spine) -> None:
         )
 
 
-def labels(
-    label: LabelSpec, spine: Spine, questions: pl.DataFrame, lake: Lake, as_of: datetime
-) -> pl.DataFrame:
+def labels(label: LabelSpec, spine: Spine, questions: pl.DataFrame, lake: Lake, as_of: datetime) -> pl.DataFrame:
     """Add `label`, `label_available_at` and `label_state` as one knew them at `as_of`.
 
     Returns:
@@ -121,13 +119,18 @@ def _own(label: Label, spine: Spine, questions: pl.DataFrame, lake: Lake, as_of:
     rows = facts(source, lake, [label.column]).sort("available_at", SEQUENCE)
     deadline = moments(questions["as_of"]) + microseconds(label.deadline)
     until = np.minimum(deadline, moments(pl.Series([as_of], dtype=_UTC))[0])
-    asked = pl.DataFrame({KEY: keys}).with_row_index("_place").with_columns(
-        pl.Series("_until", until).cast(_UTC)
+    asked = pl.DataFrame({KEY: keys}).with_row_index("_place").with_columns(pl.Series("_until", until).cast(_UTC))
+    found = (
+        asked.sort("_until")
+        .join_asof(
+            rows.select(KEY, "available_at", pl.col(label.column).alias("label")),
+            left_on="_until",
+            right_on="available_at",
+            by=KEY,
+            strategy="backward",
+        )
+        .sort("_place")
     )
-    found = asked.sort("_until").join_asof(
-        rows.select(KEY, "available_at", pl.col(label.column).alias("label")),
-        left_on="_until", right_on="available_at", by=KEY, strategy="backward",
-    ).sort("_place")
     known = found["label"].is_not_null()
     return _stated(questions, found["label"], found["available_at"], known, pl.Series(deadline).cast(_UTC) <= as_of)
 

@@ -107,9 +107,7 @@ class Lake:
             return sorted(log.parent.relative_to(root).as_posix() for log in root.glob("**/_delta_log"))
         return sorted(_tables_of(self.root, self.storage_options))
 
-    def append(
-        self, table: str, frame: pl.DataFrame, *, batch: str, allow_new: Collection[str] = ()
-    ) -> int:
+    def append(self, table: str, frame: pl.DataFrame, *, batch: str, allow_new: Collection[str] = ()) -> int:
         """Append rows once per batch and return how many; 0 when the batch is there already.
 
         Raises:
@@ -209,8 +207,11 @@ class Lake:
     def _check_schema(self, table: str, frame: pl.DataFrame, allow_new: Collection[str]) -> list[str]:
         """Compare the types before Delta would cast them silently, and return the columns that are new."""
         given: dict[str, Any] = dict(frame.schema)
-        wrong = {name: (dtype, "bool, i8..i64, f32, f64, str, date or datetime[us, UTC]")
-                 for name, dtype in given.items() if dtype not in TYPES}
+        wrong = {
+            name: (dtype, "bool, i8..i64, f32, f64, str, date or datetime[us, UTC]")
+            for name, dtype in given.items()
+            if dtype not in TYPES
+        }
         if wrong:
             raise SchemaChangedError(table, wrong)
         if table not in self._held:

@@ -83,13 +83,11 @@ def _per_tick(spine: Every, lake: Lake, start: datetime | None, end: datetime) -
     population = spine.population
     entity = list(population.source.entity_columns)
     rows = superseded(facts(population.source, lake, entity)).drop_nulls(entity)
-    if start is None:
-        first = rows["event_time"].min()
-        start = end if first is None else first - timedelta(microseconds=1)  # type: ignore[operator, assignment]
-    asked = ticks(spine, start, end)
+    asked = ticks(spine, _beginning(rows, end) if start is None else start, end)
     at = moments(pl.Series("tick", asked, dtype=_UTC))
-    first_tick = np.searchsorted(at, np.maximum(moments(rows["event_time"]), moments(rows["available_at"])), side="left")
-    beyond = np.searchsorted(at, moments(rows["event_time"]) + microseconds(population.within), side="left")
+    event, available = moments(rows["event_time"]), moments(rows["available_at"])
+    first_tick = np.searchsorted(at, np.maximum(event, available), side="left")
+    beyond = np.searchsorted(at, event + microseconds(population.within), side="left")
     replaced = rows["superseded_at"]
     if replaced.null_count() < len(replaced):
         until = np.searchsorted(at, moments(replaced.fill_null(end + timedelta(days=1))), side="left")
@@ -98,6 +96,11 @@ def _per_tick(spine: Every, lake: Lake, start: datetime | None, end: datetime) -
     which, tick = _seen_at(codes, first_tick, beyond, len(at))
     found = rows.select(entity)[which].with_columns(pl.Series("as_of", asked, dtype=_UTC)[tick])
     return found.select("as_of", *entity).sort("as_of", *entity)
+
+
+def _beginning(rows: pl.DataFrame, end: datetime) -> datetime:
+    first = rows["event_time"].min()
+    return first - timedelta(microseconds=1) if isinstance(first, datetime) else end
 
 
 def _seen_at(codes: Ints, first: Ints, beyond: Ints, count: int) -> tuple[Ints, Ints]:

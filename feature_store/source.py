@@ -192,7 +192,7 @@ class Source:
             raise self._fail("later needs a key, and key is ALL", "Name the columns that identify a row")
         shift = self.availability
         timing = {self.event_time, shift.column if isinstance(shift, Shift) else None}
-        wrong = sorted(set(columns) & {*(self.key_columns or ()), *timing, *self.entity_columns} - {None})  # type: ignore[type-var]
+        wrong = sorted(set(columns) & {*(self.key_columns or ()), *timing, *self.entity_columns} - {None})
         if wrong:
             raise self._fail(
                 f"{wrong} are filled in later, but identify or time the row", "Take them out of later, or of the key"

@@ -38,23 +38,25 @@ def _plain(part: Any) -> Any:
     match part:
         case pl.Expr():
             return {"expression": json.loads(part.meta.serialize(format="json"))}
-        case Enum():
-            return part.name
-        case timedelta():
-            return f"{part // timedelta(microseconds=1)}us"
-        case datetime() | date() | time():
-            return part.isoformat()
         case Mapping():
             return {"in_order": [[str(key), _plain(value)] for key, value in part.items()]}
         case list() | tuple():
             return [_plain(one) for one in part]
-        case set() | frozenset():
-            return sorted(_plain(one) for one in part)
         case _ if is_dataclass(part) and not isinstance(part, type):
             # How rows are read does not change what they mean.
             named = {one.name: getattr(part, one.name) for one in fields(part) if one.name != "read"}
             return {type(part).__name__: {name: _plain(value) for name, value in named.items()}}
         case _ if callable(part):
             return {"function": f"{part.__module__}:{part.__qualname__}", "sha256": code_hash(part)}
-        case _:
-            return part
+    return _plain_value(part)
+
+
+def _plain_value(value: Any) -> Any:
+    match value:
+        case Enum():
+            return value.name
+        case timedelta():
+            return f"{value // timedelta(microseconds=1)}us"
+        case datetime() | date() | time():
+            return value.isoformat()
+    return value

@@ -36,7 +36,8 @@ def tables_of(source: Source) -> tuple[str, ...]:
 
 def base_columns(source: Source, lake: Lake) -> list[str]:
     """The ingested columns that come with the rows, in order."""
-    return [name for name in lake.schema(table_of(source)) if name not in _added(source)]
+    ours = {*added_times(source), ROW, KEY, SEQUENCE, BATCH}
+    return [name for name in lake.schema(table_of(source)) if name not in ours]
 
 
 def column_type(source: Source, column: str, lake: Lake) -> pl.DataType:
@@ -55,7 +56,7 @@ def facts(source: Source, lake: Lake, columns: Collection[str]) -> pl.DataFrame:
         TableNotFoundError: the source was never ingested.
         MissingColumnsError: a column is neither stored nor derived.
     """
-    wanted = [*columns, *source.filters]
+    wanted: list[str | pl.Expr] = [*columns, *source.filters]
     inputs = frozenset[str]().union(*(source.inputs(one) for one in wanted))
     times = [time for time in source.later if any(time in source.known_with(one) for one in wanted)]
     rows = _joined(source, lake, inputs, times)
@@ -102,9 +103,9 @@ def superseded(rows: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(follower.alias("superseded_at")).sort("_place").drop("_place")
 
 
-def _added(source: Source) -> set[str]:
-    times = {"event_time", "available_at"} - {source.event_time, getattr(source.availability, "column", None)}
-    return {*times, ROW, KEY, SEQUENCE, BATCH}
+def added_times(source: Source) -> set[str]:
+    """The two times, unless the source's own columns have these names."""
+    return {name for name in ("event_time", "available_at") if getattr(source, name) != name}
 
 
 def _derived_for(source: Source, wanted: Sequence[str | pl.Expr]) -> list[str]:
@@ -186,8 +187,7 @@ def _versions(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 def _put_together(parts: Sequence[pl.DataFrame], *, on: list[str], late: int) -> pl.DataFrame:
     """Join parts; the event is the last of the `late` ones, the availability the last of all."""
     numbered = [
-        part.rename({name: f"{name}.{number}" for name in FACT if name not in on})
-        for number, part in enumerate(parts)
+        part.rename({name: f"{name}.{number}" for name in FACT if name not in on}) for number, part in enumerate(parts)
     ]
     joined = reduce(lambda left, right: left.join(right, on=on, how="inner", maintain_order="left"), numbered)
     numbers = range(len(parts))

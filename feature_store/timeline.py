@@ -18,9 +18,7 @@ def moments(series: pl.Series) -> Ints:
     return series.to_physical().to_numpy()
 
 
-def entity_codes(
-    rows: pl.DataFrame, questions: pl.DataFrame, by: Sequence[str], *, told: str
-) -> tuple[Ints, Ints]:
+def entity_codes(rows: pl.DataFrame, questions: pl.DataFrame, by: Sequence[str], *, told: str) -> tuple[Ints, Ints]:
     """Number the entities of rows, and give each question the number of its own; -1 where there is none.
 
     A null names no entity. Rows without one get numbers that no question has.

@@ -11,7 +11,7 @@ import polars as pl
 
 from feature_store.digest import content_digest, row_digests
 from feature_store.errors import ManifestMismatchError
-from feature_store.feature_view import Feature, Request, Derived
+from feature_store.feature_view import Derived, Feature, Request
 from feature_store.features import features
 from feature_store.labels import KNOWN, Ahead, LabelSpec, check_label, labels
 from feature_store.lake import Lake
@@ -31,7 +31,7 @@ class TrainingSet:
     manifest: dict[str, Any]
 
 
-def training_set(
+def training_set(  # noqa: PLR0913 - two moments, and the four nouns a training set is made of
     views: Sequence[Feature],
     label: LabelSpec,
     spine: Spine,

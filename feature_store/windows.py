@@ -128,7 +128,7 @@ class _View:
 
     def _visible(self, asked: Ints, places: Ints) -> Mask:
         known_at = self.spans.known_at[asked]
-        replaced = moments(self.rows["superseded_at"].fill_null(pl.lit(_FOREVER).cast(pl.Datetime("us", "UTC"))))
+        replaced = self.rows["superseded_at"].to_physical().fill_null(_FOREVER).to_numpy()
         seen: Mask = (moments(self.rows["available_at"])[places] <= known_at) & (replaced[places] > known_at)
         if self.spans.own is not None:
             seen &= self.rows[KEY].to_numpy()[places] != self.spans.own[asked]
@@ -207,7 +207,7 @@ def _simple(expression: pl.Expr, rows: pl.DataFrame) -> tuple[str, pl.Series] | 
 def _aggregated(tree: Any) -> tuple[str | None, Any]:
     if not (isinstance(tree, dict) and "Agg" in tree and isinstance(tree["Agg"], dict)):
         return None, None
-    (name, inside), = tree["Agg"].items()
+    ((name, inside),) = tree["Agg"].items()
     kind = _SIMPLE.get(name)
     if kind == "count":
         return ("len" if inside["include_nulls"] else "count"), inside["input"]
@@ -219,7 +219,7 @@ def _aggregated(tree: Any) -> tuple[str | None, Any]:
 def _is_row_by_row(tree: Any) -> bool:
     if not isinstance(tree, dict):
         return False
-    (name, inside), = tree.items()
+    ((name, inside),) = tree.items()
     if name not in _ROW_BY_ROW:
         return False
     match name:
