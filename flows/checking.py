@@ -1,0 +1,112 @@
+"""Check: the spec, the schema, leakage, and a dry run on a sample, in seconds and without any server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from feature_store.features import features
+from feature_store.ingest import ingest_batch
+from feature_store.labels import KNOWN, labels
+from feature_store.lake import Lake
+from feature_store.questions import questions
+from feature_store.source import Source
+from feature_store.tables import table_of
+from flows.errors import BatchRefusedError, SpecError
+from flows.frames import model_input
+from flows.model import Model
+from flows.results import Result
+from flows.wiring import read_source
+from lifecycle.moments import spell
+from modeling.metrics import value as metric_value
+from monitoring.labels import label_delay_p95
+
+_SAMPLE = 20_000
+_FAR = timedelta(days=36_500)
+_SUSPICIOUS = 0.99  # one feature that ranks the labels almost perfectly nearly always knows them
+
+
+def check(model: Model) -> Result:
+    """Read every source, ingest the newest part into a lake that is thrown away, ask a sample, and look for leaks.
+
+    Raises:
+        FeatureStoreError: a source does not fit its declaration.
+        BatchRefusedError: an expectation stops the batch.
+        SpecError: nothing is asked, or a feature answers the question by itself.
+        NotFittedError: the model has nothing to fit.
+    """
+    fitting = model.fitting
+    facts: dict[str, object] = {"features": len(model.features), "policy": str(model.policy)}
+    with TemporaryDirectory() as folder:
+        lake = Lake(folder)
+        for source in model.sources:
+            facts[f"source {source.name}"] = _ingest(source, lake)
+        asked = _sample(model, lake)
+        seen = features(model.features, asked, lake, spine=model.spine)
+        answered = labels(model.label, model.spine, seen, lake, _end(asked) + _FAR / 2)
+    known = answered.filter(pl.col("label_state") == KNOWN)
+    facts["questions tried"] = f"{seen.height:,}, {known.height:,} with a label"
+    facts |= _delay(model, known)
+    facts["nulls"] = {name: f"{share:.0%}" for name, share in _null_shares(model, seen).items() if share > 0.2} or "few"
+    _refuse_leaks(model, known)
+    facts["leaks"] = "none found"
+    facts["fits"] = getattr(fitting, "__name__", type(fitting).__name__)
+    facts["next"] = f"incumbent ingest {model.path}; incumbent train {model.path}"
+    return Result("check", model.name, "", facts)
+
+
+def _ingest(source: Source, lake: Lake) -> str:
+    raw = read_source(source)
+    end = datetime.max.replace(year=2200, microsecond=0, tzinfo=UTC)
+    result = ingest_batch(source, raw, lake, as_of=end, batch="check")
+    if result.stopped:
+        raise BatchRefusedError(source.name, result.stopped)
+    reasons = ", ".join(f"{reason} ({count})" for reason, count in result.reasons.items())
+    return f"{result.appended:,} rows, {result.quarantined} quarantined" + (f": {reasons}" if reasons else "")
+
+
+def _sample(model: Model, lake: Lake) -> pl.DataFrame:
+    newest = lake.read(table_of(model.sources[0]), columns=["event_time"])["event_time"].max()
+    if not isinstance(newest, datetime):
+        raise SpecError("Model.spine", str(model.spine), "Its source has no rows, so nothing is asked; look at `read`.")
+    asked = questions(model.spine, lake, None, newest + _FAR / 100)
+    if not asked.height:
+        raise SpecError("Model.spine", model.name, "No question is asked: rows must be available at their as_of.")
+    step = max(1, asked.height // _SAMPLE)
+    return asked.gather_every(step)
+
+
+def _end(asked: pl.DataFrame) -> datetime:
+    newest = asked["as_of"].max()
+    assert isinstance(newest, datetime)  # noqa: S101 - as_of is never null
+    return newest
+
+
+def _delay(model: Model, known: pl.DataFrame) -> dict[str, object]:
+    """How long labels take, and whether the cooldown allows for it."""
+    if not known.height:
+        return {"labels": "none known: has the data ended too early?"}
+    p95 = label_delay_p95(known["as_of"].to_pandas(), known["label_available_at"].to_pandas())
+    cooldown = model.policy.cooldown_after(p95)
+    return {"label delay": f"95 % within {p95}", "cooldown": spell(cooldown)}
+
+
+def _null_shares(model: Model, seen: pl.DataFrame) -> dict[str, float]:
+    x = model_input(seen, model)
+    return {str(name): float(share) for name, share in x.isna().mean().items()}
+
+
+def _refuse_leaks(model: Model, known: pl.DataFrame) -> None:
+    """A single feature that ranks the labels almost perfectly knows the answer."""
+    if model.task != "binary" or known["label"].n_unique() < 2:
+        return
+    y = known["label"].cast(pl.Float64).to_numpy()
+    x = model_input(known, model)
+    for name in x.columns:
+        if x[name].dtype == object:
+            continue
+        auc = metric_value("auc", y, x[name].fillna(x[name].median()).to_numpy())
+        if max(auc, 1 - auc) > _SUSPICIOUS:
+            raise SpecError("Model.features", name, f"Alone it ranks the labels with AUC {auc:.3f}: it seems to know them.")

@@ -1,0 +1,129 @@
+"""Decide: ask the policy about the evidence, record what it says, and do it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import assert_never
+
+from prefect import flow
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+
+from flows.evidence import noted_evidence
+from flows.model import Model
+from flows.promote import promote
+from flows.results import Result
+from flows.steps import Step, carry_out
+from lifecycle.actions import Action, Freeze, Hold, Promote, Retrain, Rollback
+from lifecycle.decisions import WINDOW, Decision, Links
+from lifecycle.evidence import ChallengerFacts, Evidence
+from lifecycle.moments import iso
+from lifecycle.ports import Ledger
+from lifecycle.records import from_plain
+
+RETRAIN_EVENT = "incumbent.retrain"
+"""Emitted where a decision to retrain is carried out by an automation; the deployed train flow answers it."""
+
+
+@flow(name="decide", flow_run_name="decide {as_of}")
+def decide(model: str, as_of: str | None = None) -> Result:
+    """Ask the policy about the evidence of the window that ends at `as_of`, and do what it says."""
+    return carry_out("decide", model, as_of, _decide_on_window)
+
+
+@flow(name="judge", flow_run_name="decide on challenger {challenger}")
+def judge(model: str, as_of: str, challenger: int) -> Result:
+    """Ask the policy about a registered challenger: promote it, or hold and say which gate refused it."""
+    return carry_out("decide", model, as_of, _decide_on_challenger, part=f" on challenger {challenger}")
+
+
+def _decide_on_window(step: Step) -> Result:
+    evidence = noted_evidence(step.loop, step.model, step.as_of)
+    earlier = earlier_evidence(step.loop.ledger, step.model, evidence)
+    return _settle(step, WINDOW, evidence, step.loop.policy_of(step.model).decide(evidence, earlier))
+
+
+def _decide_on_challenger(step: Step) -> Result:
+    noted = step.loop.journal.finished(step.key("train"))
+    if noted is None:
+        raise LookupError(f"No training of {step.model.name!r} at {iso(step.as_of)} is noted. Run: incumbent train")
+    facts = from_plain(ChallengerFacts, Result.from_json(noted).facts["_challenger"])
+    evidence = replace(noted_evidence(step.loop, step.model, step.as_of), challenger=facts)
+    action = step.loop.policy_of(step.model).decide(evidence)
+    return _settle(step, f"challenger:{facts.version}", evidence, action)
+
+
+def earlier_evidence(ledger: Ledger, model: Model, evidence: Evidence) -> Sequence[Evidence]:
+    """The evidence of past windows, newest first, as it was recorded then."""
+    past = [d for d in ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < evidence.as_of]
+    return [decision.evidence for decision in reversed(past)]
+
+
+def _settle(step: Step, stage: str, evidence: Evidence, action: Action) -> Result:
+    """Record first, act second: what was decided is known even when acting is cut short."""
+    decision = step.loop.ledger.record(
+        Decision(
+            model=step.model.name,
+            as_of=step.as_of,
+            stage=stage,
+            action=action,
+            evidence=evidence,
+            policy=str(step.loop.policy_of(step.model)),
+            epoch=evidence.champion.epoch if evidence.champion else None,
+            links=Links(
+                decided_at=datetime.now(UTC),
+                actor="policy",
+                flow_run_id=str(flow_run.id) if flow_run.id else None,
+                mlflow_run_id=step.run.run_id,
+            ),
+        )
+    )
+    carry_out_action(step, decision)
+    return told(decision, step)
+
+
+def carry_out_action(step: Step, decision: Decision) -> None:
+    """Do what a recorded decision says. Doing it again has no further effect."""
+    match decision.action:
+        case Hold() | Freeze():
+            pass
+        case Retrain():
+            step.loop.start_training(step.model, step.as_of)
+        case Promote(version=version) | Rollback(to_version=version):
+            promote(step.reference, iso(step.as_of), version, decision.decision_id)
+        case _:
+            assert_never(decision.action)
+
+
+def told(decision: Decision, step: Step) -> Result:
+    """The decision as facts, a table on both UIs."""
+    kind = type(decision.action).__name__.lower()
+    step.run.tags({"incumbent.action": kind, "incumbent.decision": decision.decision_id})
+    step.run.text(decision.canonical().decode(), "decision.json")
+    facts = {
+        "action": kind,
+        "reason": decision.action.reason,
+        "stage": decision.stage,
+        "policy": decision.policy,
+        "epoch": decision.epoch,
+        "decision": decision.decision_id,
+    }
+    return Result("decide", step.model.name, iso(step.as_of), facts)
+
+
+def train_here(model: Model, as_of: datetime) -> None:
+    """Carry out a `Retrain` by running the train flow inside this one."""
+    from flows.train import train
+
+    train(model.reference, iso(as_of))
+
+
+def ask_for_training(model: Model, as_of: datetime) -> None:
+    """Carry out a `Retrain` by an event; the automation that `deploy` made starts the train deployment on it."""
+    emit_event(
+        event=RETRAIN_EVENT,
+        resource={"prefect.resource.id": f"incumbent.model.{model.name}", "prefect.resource.name": model.name},
+        payload={"model": model.reference, "as_of": iso(as_of), "flow_run_id": str(flow_run.id or "")},
+    )

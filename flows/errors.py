@@ -1,0 +1,121 @@
+"""What can go wrong between the spec and the flows.
+
+FlowsError
+├── SpecError (ValueError)                 a field of a Model that contradicts the rest
+├── ModelFileError (ValueError)            a model file that does not load
+│   └── ModelNotFoundError (LookupError)   no such file, or no such model in it
+├── NotFittedError (RuntimeError)          a Model without fit
+├── AsOfError (ValueError)                 a flow without a moment to be about
+├── UnknownPolicyError (ValueError)        a replay policy that has no name here
+├── BatchRefusedError (ValueError)         the data said no
+├── GateRefusedError (RuntimeError)        a gate said no
+├── SettingsError (ValueError)             incumbent.toml or a variable that no setting knows
+├── ServerError (RuntimeError)             a local server did not start
+└── GuessError (ValueError)                `init` cannot tell what a table is about
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class FlowsError(Exception):
+    """Base of every error raised by the spec, the flows and the command."""
+
+
+class SpecError(FlowsError, ValueError):
+    """A field of a Model that contradicts the rest."""
+
+    def __init__(self, field: str, given: object, fix: str) -> None:
+        self.field = field
+        super().__init__(f"{field} is {given!r}. {fix}")
+
+
+class ModelFileError(FlowsError, ValueError):
+    """A model file that does not load."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path} cannot be used as a model file: {problem}")
+
+
+class ModelNotFoundError(ModelFileError, LookupError):
+    """No such file, or no such model in it."""
+
+    def __init__(self, path: Path, name: str | None, present: Iterable[str]) -> None:
+        present = sorted(present)
+        if not path.exists():
+            problem = "there is no such file. Name a .py file, or a folder with a model.py; make one with: incumbent init DATA"
+        elif name is None:
+            problem = f"it holds {present or 'no Model'}. Name one: {path}:NAME"
+        else:
+            problem = f"it has no Model {name!r}; it holds {present}. Name one: {path}:NAME"
+        super().__init__(path, problem)
+
+
+class NotFittedError(FlowsError, RuntimeError):
+    """A Model without fit."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"Model {model!r} has nothing to fit. Give it an estimator, model.fit(SomeClassifier()), "
+            f"or decorate a function with @model.fit."
+        )
+
+
+class AsOfError(FlowsError, ValueError):
+    """A flow without a moment to be about."""
+
+    def __init__(self, given: object) -> None:
+        super().__init__(
+            f"as_of is {given!r}. Give a moment with a zone as text, for example 2013-03-01T00:00:00Z, "
+            f"or nothing in a scheduled run, which then is about its scheduled start."
+        )
+
+
+class UnknownPolicyError(FlowsError, ValueError):
+    """A replay policy that has no name here."""
+
+    def __init__(self, given: str, known: Iterable[str]) -> None:
+        super().__init__(f"No policy is called {given!r}. Choose from {sorted(known)}, several with a comma between.")
+
+
+class BatchRefusedError(FlowsError, ValueError):
+    """The data said no."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source = source
+        super().__init__(
+            f"The batch of {source!r} was refused and nothing of it was stored: {problem}. "
+            f"Correct the source, then run the same command again."
+        )
+
+
+class GateRefusedError(FlowsError, RuntimeError):
+    """A gate said no."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(
+            f"Model {model!r}: {reason}. The champion stays. See the whole record with: incumbent why {model}"
+        )
+
+
+class SettingsError(FlowsError, ValueError):
+    """`incumbent.toml` or a variable that no setting knows."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"Settings from {where}: {problem}. Every setting is in docs/reference/settings.md")
+
+
+class ServerError(FlowsError, RuntimeError):
+    """A local server did not start."""
+
+    def __init__(self, name: str, problem: str, log: Path) -> None:
+        super().__init__(f"{name} {problem}. Its log is {log}; what is wrong is usually told by: incumbent doctor")
+
+
+class GuessError(FlowsError, ValueError):
+    """`init` cannot tell what a table is about."""
+
+    def __init__(self, what: str, columns: Iterable[str], flag: str) -> None:
+        super().__init__(f"No column of {sorted(columns)} looks like {what}. Name it: incumbent init DATA {flag} COLUMN")

@@ -1,0 +1,121 @@
+"""Evidence, put together from what ingest, score and the labels say, all as it was known at one moment."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from feature_store.errors import TableNotFoundError
+from feature_store.labels import KNOWN, labels
+from flows.frames import key_names
+from flows.judging import interval, paired
+from flows.model import Model
+from flows.results import Result
+from flows.score import predictions_table
+from flows.steps import step_key
+from flows.wiring import Loop, Reign
+from lifecycle.actions import Retrain
+from lifecycle.decisions import WINDOW
+from lifecycle.evidence import ChampionFacts, Comparison, Evidence, IngestFacts, Performance
+from lifecycle.moments import Window, parse_moment
+from lifecycle.records import from_plain
+from monitoring.labels import LabelState, label_delay_p95
+from monitoring.performance import realised
+
+
+def noted_evidence(loop: Loop, model: Model, as_of: datetime) -> Evidence:
+    """The evidence that `monitor` noted for this moment; without one, only what is known of champion and history."""
+    noted = loop.journal.finished(step_key("monitor", model, as_of))
+    if noted is not None:
+        return from_plain(Evidence, Result.from_json(noted).facts["_evidence"])
+    champion = loop.champion(model)
+    return Evidence(
+        model=model.name,
+        as_of=as_of,
+        window=Window.before(as_of, loop.policy_of(model).every),
+        champion=champion_facts(champion) if champion else None,
+        ingested=ingest_facts(loop, model, as_of),
+        last_training=last_training(loop, model, as_of),
+    )
+
+
+def champion_facts(champion: Reign) -> ChampionFacts:
+    """What the ledger and the manifest say of the champion."""
+    manifest = champion.loaded.manifest
+    return ChampionFacts(
+        version=champion.epoch.version,
+        epoch=champion.epoch.epoch,
+        digest=champion.epoch.digest,
+        gate_value=manifest["gate_value"],
+        newest_label=parse_moment(manifest["newest_label"]),
+    )
+
+
+def ingest_facts(loop: Loop, model: Model, as_of: datetime) -> tuple[IngestFacts, ...]:
+    """What ingest noted for this moment; nothing when it did not run."""
+    noted = loop.journal.finished(step_key("ingest", model, as_of))
+    return tuple(from_plain(IngestFacts, plain) for plain in Result.from_json(noted).facts["_facts"]) if noted else ()
+
+
+def last_training(loop: Loop, model: Model, as_of: datetime) -> datetime | None:
+    """When the last training before `as_of` was started, refused challengers included."""
+    started = [
+        decision.as_of
+        for decision in loop.ledger.decisions(model.name)
+        if decision.as_of < as_of and (isinstance(decision.action, Retrain) or decision.stage != WINDOW)
+    ]
+    return max(started, default=None)
+
+
+def labelled_predictions(loop: Loop, model: Model, window: Window, as_of: datetime) -> pl.DataFrame:
+    """Predictions for the questions of a window, with the labels that have arrived by `as_of`.
+
+    Columns: the stored prediction's, and `label`, `label_available_at`, `label_state`.
+    """
+    stored = predictions(loop, model, window)
+    if not stored.height:
+        return stored
+    return labels(model.label, model.spine, stored, loop.lake, as_of)
+
+
+def predictions(loop: Loop, model: Model, window: Window) -> pl.DataFrame:
+    """The stored predictions for the questions of a window, in the order of `as_of` and key."""
+    try:
+        stored = loop.lake.read(predictions_table(model.name))
+    except TableNotFoundError:
+        return pl.DataFrame()
+    inside = (pl.col("as_of") > window.start) & (pl.col("as_of") <= window.end)
+    return stored.filter(inside).sort("as_of", *key_names(model), "version")
+
+
+def watched(loop: Loop, model: Model, champion: Reign, as_of: datetime) -> pl.DataFrame:
+    """The champion's own predictions of the newest fully labelled window, with labels."""
+    window = Window.before(as_of - model.wait, model.performance_length)
+    rows = labelled_predictions(loop, model, window, as_of)
+    return rows.filter(pl.col("version") == champion.epoch.version) if rows.height else rows
+
+
+def performance(model: Model, rows: pl.DataFrame, as_of: datetime) -> Performance:
+    """Realised performance on labelled rows, with the interval by independent block."""
+    window = Window.before(as_of - model.wait, model.performance_length)
+    stated = pl.col("label_state").replace({KNOWN: LabelState.LABELLED.value})
+    frame = rows.select("as_of", "prediction", pl.col("label").cast(pl.Float64), label_state=stated).to_pandas()
+    return realised(frame, metric=model.gate.metric, window=window, block=model.block, interval=interval(model))
+
+
+def against_previous(loop: Loop, model: Model, rows: pl.DataFrame) -> Comparison | None:
+    """The champion against the one before it on the same labelled rows; none where there is nothing to compare."""
+    previous = loop.previous(model)
+    known = rows.filter(pl.col("label").is_not_null()) if rows.height else rows
+    if previous is None or not known.height:
+        return None
+    return paired(model, known, previous.epoch.version, previous.loaded)
+
+
+def delay_p95(rows: pl.DataFrame) -> timedelta | None:
+    """95 % of the labels arrived within this time after their question."""
+    known = rows.filter(pl.col("label").is_not_null()) if rows.height else rows
+    if not known.height:
+        return None
+    return label_delay_p95(known["as_of"].to_pandas(), known["label_available_at"].to_pandas())

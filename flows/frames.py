@@ -1,0 +1,30 @@
+"""From the lake's frames to what a model takes: one place, used by training, scoring and monitoring alike."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+import polars as pl
+
+from feature_store.feature_view import feature_names
+from feature_store.spine import Each, asked_source
+from flows.model import Model
+
+
+def key_names(model: Model) -> list[str]:
+    """Columns that identify a question, beside `as_of`."""
+    source = asked_source(model.spine)
+    return list(source.key_columns or ()) if isinstance(model.spine, Each) else list(source.entity_columns)
+
+
+def model_input(frame: pl.DataFrame, model: Model) -> pd.DataFrame:
+    """The features of a frame with declared types: text stays text, everything else is a double."""
+    names = feature_names(model.features)
+    typed = [pl.col(name) if frame.schema[name] == pl.String else pl.col(name).cast(pl.Float64) for name in names]
+    return frame.select(typed).to_pandas()
+
+
+def block_numbers(moments: pl.Series, block: timedelta) -> pl.Series:
+    """The independent block each moment lies in, counted from 1970 (UTC)."""
+    return (moments.dt.epoch("s") // int(block.total_seconds())).cast(pl.Int64)

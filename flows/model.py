@@ -1,0 +1,193 @@
+"""The spec of a model: what is asked, of which data, how it is judged, and when it is looked at again."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from feature_store.feature_view import Feature, Latest, Recency, Windowed, check_features
+from feature_store.labels import Ahead, Label
+from feature_store.source import Source
+from feature_store.spine import Each, Every, Spine, asked_source
+from flows.errors import ModelFileError, ModelNotFoundError, NotFittedError, SpecError
+from flows.verbs import Verbs
+from lifecycle.gates import Gate
+from lifecycle.moments import span
+from lifecycle.policies import Policy
+
+TASKS = ("binary", "regression")
+_FEWEST_BLOCKS = 7  # below this a block bootstrap says little, and the gates refuse to decide
+
+
+@dataclass(slots=True, eq=False)
+class Model(Verbs):
+    """One model and the loop around it.
+
+    Attributes:
+        name: name of the registered model; letters, digits, `-` and `_`.
+        owner: who is told, and who answers for it.
+        purpose: what its predictions are used for.
+        task: `binary` or `regression`.
+        spine: which questions are asked, and when: `each(...)` or `every(...)`.
+        label: the answer, and how long it may take.
+        features: what is known at the question's moment.
+        gate: what a challenger must show.
+        policy: when to look and what to do.
+        recent: length of the recent window that one candidate is trained on.
+        evaluation: length of the newest block that challengers are judged on; none means the longer of two windows
+            and seven independent blocks.
+        seed: of every random choice.
+
+    Raises:
+        SpecError: a field contradicts the rest; the message names it and the fix.
+    """
+
+    name: str
+    owner: str
+    purpose: str
+    task: str
+    spine: Spine
+    label: Label | Ahead
+    features: tuple[Feature, ...]
+    gate: Gate
+    policy: Policy
+    recent: timedelta = timedelta(days=60)
+    evaluation: timedelta | None = None
+    seed: int = 0
+    path: Path | None = field(default=None, init=False)
+    fitter: Any = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.features = tuple(_flat(self.features))
+        self.recent = span(self.recent)
+        self.evaluation = None if self.evaluation is None else span(self.evaluation)
+        if not self.name or not all(letter.isalnum() or letter in "-_" for letter in self.name):
+            raise SpecError("Model.name", self.name, "Use letters, digits, - and _ only.")
+        for name in ("owner", "purpose"):
+            if not str(getattr(self, name)).strip():
+                raise SpecError(f"Model.{name}", getattr(self, name), f"Say the {name}: no model is kept without one.")
+        if self.task not in TASKS:
+            raise SpecError("Model.task", self.task, f"Choose one of {list(TASKS)}.")
+        if not self.features:
+            raise SpecError("Model.features", [], "Name at least one feature.")
+        check_features(self.features, self.spine)
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
+        wanted = {"spine": (Each, Every), "label": (Label, Ahead), "gate": Gate, "policy": Policy}
+        for name, kind in wanted.items():
+            if not isinstance(getattr(self, name), kind):
+                fix = {"spine": "each(...) or every(...)", "label": "Label(...) or ahead(...)"}.get(name, name.title())
+                raise SpecError(f"Model.{name}", getattr(self, name), f"Give it {fix}.")
+        if self.task == "binary" and self.gate.metric in {"mae", "rmse", "r2"}:
+            raise SpecError("Model.gate", self.gate.metric, "A binary task is judged by brier, log_loss, auc or accuracy.")
+        if self.task == "regression" and self.gate.metric not in {"mae", "rmse", "r2"}:
+            raise SpecError("Model.gate", self.gate.metric, "A regression is judged by mae, rmse or r2.")
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every stored source that spine, label and features read, each once, in order of first mention."""
+        aged = [view.source for view in self.features if isinstance(view, (Latest, Windowed, Recency))]
+        ahead = [self.label.source] if isinstance(self.label, Ahead) else []
+        by_name: dict[str, Source] = {}
+        for source in (asked_source(self.spine), *ahead, *aged):
+            by_name.setdefault(source.name, source)
+        return tuple(by_name.values())
+
+    @property
+    def wait(self) -> timedelta:
+        """After this time a question's label is final."""
+        return self.label.over + self.label.allowed_lateness if isinstance(self.label, Ahead) else self.label.deadline
+
+    @property
+    def block(self) -> timedelta:
+        """Length of an independent block: outcomes that look ahead overlap for as long as they look."""
+        return self.gate.block_length(self.label.over if isinstance(self.label, Ahead) else timedelta(0))
+
+    @property
+    def evaluation_length(self) -> timedelta:
+        """Length of the newest block that challengers are judged on."""
+        return self.evaluation or max(2 * self.policy.every, _FEWEST_BLOCKS * self.block)
+
+    @property
+    def performance_length(self) -> timedelta:
+        """Length of the fully labelled window on which the champion is watched."""
+        return max(self.policy.every, _FEWEST_BLOCKS * self.block)
+
+    @property
+    def reference(self) -> str:
+        """How flows name this model: `path/to/file.py:name`."""
+        if self.path is None:
+            raise ModelFileError(Path("<this session>"), "only a model that was loaded from a file can be named to a flow")
+        return f"{self.path}:{self.name}"
+
+    @property
+    def fitting(self) -> Any:
+        """The estimator or fit function. Raises NotFittedError when there is none."""
+        if self.fitter is None:
+            raise NotFittedError(self.name)
+        return self.fitter
+
+    def fit(self, fitter: Any) -> Any:
+        """Say what is fitted: an estimator, or (as a decorator) a function `fit(X, y, ...)` that returns a fitted one."""
+        if not callable(fitter) and not hasattr(fitter, "fit"):
+            raise SpecError("Model.fit(...)", fitter, "Give an estimator with fit, or decorate a function fit(X, y).")
+        self.fitter = fitter
+        return fitter
+
+
+def _flat(features: Iterable[Any]) -> Iterable[Feature]:
+    for view in features:
+        if isinstance(view, (list, tuple)):
+            yield from _flat(view)
+        else:
+            yield view
+
+
+def load_model(reference: str | Path) -> Model:
+    """Load a model by `path/to/file.py:name`, `path/to/file.py` or the folder with its `model.py`.
+
+    Raises:
+        ModelNotFoundError: no such file or model.
+        ModelFileError: the file raises when it is run.
+    """
+    path, name = _split(str(reference))
+    if not path.exists():
+        raise ModelNotFoundError(path, name, ())
+    module = _run(path)
+    models = [value for value in vars(module).values() if isinstance(value, Model)]
+    matching = [model for model in models if name is None or model.name == name or getattr(module, name, None) is model]
+    if len(matching) != 1:
+        raise ModelNotFoundError(path, name, (model.name for model in models))
+    matching[0].path = path
+    return matching[0]
+
+
+def _split(reference: str) -> tuple[Path, str | None]:
+    text, colon, name = reference.rpartition(":")
+    path = Path(text if colon else reference).expanduser()
+    path = path / "model.py" if path.is_dir() else path
+    return path.resolve(), name if colon else None
+
+
+def _run(path: Path) -> ModuleType:
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # a model file imports the reading beside it, as a script would
+    spec = importlib.util.spec_from_file_location(f"incumbent_model_{abs(hash(path))}", path)
+    if spec is None or spec.loader is None:
+        raise ModelFileError(path, "it is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
+    return module
+
+

@@ -1,0 +1,171 @@
+"""Monitor: one window seen whole: drift, labels that have arrived, performance; and a page where a person will look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import polars as pl
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.decide import decide, earlier_evidence
+from flows.evidence import (
+    against_previous,
+    champion_facts,
+    delay_p95,
+    ingest_facts,
+    last_training,
+    performance,
+    predictions,
+    watched,
+)
+from flows.frames import model_input
+from flows.ingest import ingest
+from flows.results import Result
+from flows.score import score
+from flows.steps import Step, carry_out
+from flows.wiring import Reign
+from lifecycle.actions import Hold
+from lifecycle.errors import NoChampionError
+from lifecycle.evidence import DriftFinding, Evidence
+from lifecycle.moments import Window, iso
+from lifecycle.records import to_plain
+from monitoring.drift import drift
+from monitoring.figures import drift_scores
+from monitoring.report import write_report
+
+
+@flow(name="monitor", flow_run_name="monitor {as_of}")
+def monitor(model: str, as_of: str | None = None) -> Result:
+    """Look at the window that ends at `as_of`: evidence every time, the page monthly and at every alarm."""
+    return carry_out("monitor", model, as_of, _monitor)
+
+
+@flow(name="watch", flow_run_name="watch")
+def watch(model: str, as_of: str | None = None) -> Result:
+    """One window of the loop as a schedule runs it: take in what is new, look at it, and decide."""
+    return carry_out("watch", model, as_of, _watch)
+
+
+def _watch(step: Step) -> Result:
+    moment = iso(step.as_of)
+    ingest(step.reference, moment)
+    if step.loop.champion(step.model) is not None:
+        score(step.reference, moment)
+        monitor(step.reference, moment)
+    decided = decide(step.reference, moment)
+    return Result("watch", step.model.name, moment, decided.facts)
+
+
+def _monitor(step: Step) -> Result:
+    champion = step.loop.champion(step.model)
+    if champion is None:
+        raise NoChampionError(step.model.name)
+    current = current_frame(step, champion)
+    evidence = gather(step, champion, current)
+    log_series(step, champion, evidence)
+    facts = told(evidence)
+    if page_is_due(step, evidence):
+        facts["report"] = log_page(step, champion, evidence.drift, current)
+    return Result("monitor", step.model.name, iso(step.as_of), {**facts, "_evidence": to_plain(evidence)})
+
+
+def current_frame(step: Step, champion: Reign) -> pd.DataFrame:
+    """What the champion saw and answered in the window: its features and `prediction`."""
+    window = Window.before(step.as_of, step.loop.policy_of(step.model).every)
+    rows = predictions(step.loop, step.model, window)
+    rows = rows.filter(pl.col("version") == champion.epoch.version) if rows.height else rows
+    if not rows.height:
+        return pd.DataFrame()
+    return model_input(rows, step.model).assign(prediction=rows["prediction"].to_numpy())
+
+
+def gather(step: Step, champion: Reign, current: pd.DataFrame) -> Evidence:
+    """Everything a policy may look at, as it was known at `as_of`."""
+    loop, model, as_of = step.loop, step.model, step.as_of
+    rows = join_labels(step, champion)
+    return Evidence(
+        model=model.name,
+        as_of=as_of,
+        window=Window.before(as_of, loop.policy_of(model).every),
+        champion=champion_facts(champion),
+        drift=measure_drift(champion, current),
+        performance=performance(model, rows, as_of) if rows.height else None,
+        against_previous=against_previous(loop, model, rows),
+        ingested=ingest_facts(loop, model, as_of),
+        last_training=last_training(loop, model, as_of),
+        label_delay_p95=delay_p95(rows),
+    )
+
+
+@task(name="join labels", cache_policy=NO_CACHE)
+def join_labels(step: Step, champion: Reign) -> pl.DataFrame:
+    """The champion's predictions of the newest fully labelled window, with the labels known by now."""
+    return watched(step.loop, step.model, champion, step.as_of)
+
+
+@task(name="measure drift", cache_policy=NO_CACHE)
+def measure_drift(champion: Reign, current: pd.DataFrame) -> tuple[DriftFinding, ...]:
+    """The window against the champion's own reference window, column by column."""
+    return drift(champion.reference, current) if len(current) else ()
+
+
+def page_is_due(step: Step, evidence: Evidence) -> bool:
+    """Monthly, and whenever the policy would not simply hold."""
+    window = evidence.window
+    if (window.start.year, window.start.month) != (window.end.year, window.end.month):
+        return True
+    policy = step.loop.policy_of(step.model)
+    return not isinstance(policy.decide(evidence, earlier_evidence(step.loop.ledger, step.model, evidence)), Hold)
+
+
+@task(name="write report", cache_policy=NO_CACHE)
+def log_page(step: Step, champion: Reign, findings: tuple[DriftFinding, ...], current: pd.DataFrame) -> str:
+    """Evidently's page with the numbers the decision is made on, as an artifact; its address in the MLflow UI."""
+    if not len(current):
+        return "no page: nothing was scored in this window"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"drift {step.as_of:%Y-%m-%d}.html"
+        title = f"{step.model.name} version {champion.epoch.version}, week to {step.as_of:%Y-%m-%d}"
+        write_report(champion.reference.frame, current, findings, path, title)
+        step.run.file(path, "reports")
+    step.run.figure(drift_scores(findings), "drift.png")
+    return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports"
+
+
+def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
+    """One point a window on the version's own monitoring run, so that MLflow's charts show its history."""
+    values = {f"drift.{finding.column}": finding.score for finding in evidence.drift if finding.score is not None}
+    values["drift_share"] = evidence.drift_share
+    watched_now = evidence.performance
+    if watched_now and watched_now.estimate:
+        estimate = watched_now.estimate
+        values |= {watched_now.metric: estimate.value, f"{watched_now.metric}_low": estimate.low}
+        values |= {f"{watched_now.metric}_high": estimate.high, "label_coverage": watched_now.coverage.share}
+    step.run.metrics(values)
+    name = f"{step.model.name} version {champion.epoch.version}"
+    with step.loop.tracker.series(f"{step.model.name} monitoring", name) as series:
+        series.metrics(values, step=window_number(evidence.as_of, evidence.window), at=evidence.as_of)
+        series.tags({"incumbent.version": str(champion.epoch.version), "incumbent.newest_monitor_run": step.run.run_id})
+
+
+def window_number(as_of: datetime, window: Window) -> int:
+    """Windows since 1970: the step of the time series, the same however often it is logged."""
+    return int(as_of.timestamp() // (window.end - window.start).total_seconds())
+
+
+def told(evidence: Evidence) -> dict[str, object]:
+    """Evidence in a few lines."""
+    drifted = [finding.column for finding in evidence.drift if finding.drifted]
+    seen = evidence.performance
+    return {
+        "version": evidence.champion.version if evidence.champion else None,
+        "drifted": f"{len(drifted)} of {len(evidence.drift)}" + (f": {', '.join(drifted)}" if drifted else ""),
+        "performance": f"{seen.metric} {seen.estimate}" if seen and seen.estimate else "unknown",
+        "labels": f"{seen.coverage.labelled} of {seen.coverage.asked}, {seen.coverage.waiting} waiting" if seen else "none",
+        "stale": [facts.source for facts in evidence.ingested if facts.stale],
+    }

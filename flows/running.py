@@ -1,0 +1,114 @@
+"""From a verb to its flow: servers, environment and the current loop, for the shell, for Python and for notebooks."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flows.model import Model, load_model
+from flows.results import Result
+from flows.servers import Server, end_leftovers, live_server, start_prefect
+from flows.settings import Settings, read_settings, set_environment
+from lifecycle.moments import iso, parse_moment
+
+if TYPE_CHECKING:
+    from flows.wiring import Loop
+
+
+@dataclass(slots=True)
+class Connection:
+    """The Prefect API this process talks to, and the server it had to start for that."""
+
+    settings: Settings
+    api_url: str
+    started: Server | None
+
+    def close(self) -> None:
+        """Stop the server this process started."""
+        if self.started is not None:
+            self.started.stop()
+            self.started = None
+
+
+_connection: Connection | None = None
+
+
+def begin(settings: Settings | None = None) -> Connection:
+    """Start what is missing, without waiting for it: the imports that follow take as long as the server does."""
+    global _connection  # noqa: PLW0603 - one connection a process, as Prefect's own settings are
+    if _connection is None:
+        settings = settings or read_settings()
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        end_leftovers(settings)
+        url = settings.prefect.api_url or _api(live_server(settings, "prefect"))
+        started = None if url else start_prefect(settings, services=False)
+        _connection = Connection(settings, url or f"{started.url}/api", started)  # type: ignore[union-attr]  # one of both
+        set_environment(settings, _connection.api_url)
+        atexit.register(close)
+    return _connection
+
+
+def close() -> None:
+    """Stop what `begin` started."""
+    global _connection  # noqa: PLW0603 - as above
+    if _connection is not None:
+        _connection.close()
+        _connection = None
+
+
+def _api(url: str | None) -> str | None:
+    return f"{url}/api" if url else None
+
+
+@contextmanager
+def connected(settings: Settings | None = None) -> Iterator[Loop]:
+    """The loop of the settings, made the current one, with Prefect's API at hand."""
+    connection = begin(settings)
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.decide import train_here
+    from flows.wiring import build, running
+
+    loop = build(connection.settings, start_training=train_here)
+    if connection.started is not None:
+        connection.started.wait()
+    with temporary_settings({PREFECT_API_URL: connection.api_url}), running(loop):
+        yield loop
+
+
+def do(verb: str, model: Model, as_of: str | datetime | None = None) -> Result:
+    """Run a verb's flow on a model. `as_of` defaults to this moment: here is the outermost shell, where time enters."""
+    if verb == "check":
+        from flows.checking import check
+
+        return check(model)
+    moment = iso(parse_moment(as_of) if as_of is not None else datetime.now(UTC).replace(microsecond=0))
+    with connected() as loop:
+        loop.models[model.reference] = model
+        return _flow(verb)(model.reference, moment)
+
+
+def _flow(verb: str) -> Callable[[str, str], Result]:
+    from flows import decide, ingest, monitor, score, train
+
+    flows: dict[str, Any] = {
+        "ingest": ingest.ingest,
+        "train": train.train,
+        "score": score.score,
+        "monitor": monitor.monitor,
+        "decide": decide.decide,
+    }
+    return flows[verb]  # type: ignore[no-any-return]  # Prefect's Flow is callable with these
+
+
+def replay(model: Model | str, start: str, end: str, policies: str = "never,monthly,drift,worse") -> Any:
+    """The same loop over history, once per policy, in a temporary registry and ledger; the policies side by side."""
+    from flows.replay.compare import compare
+
+    chosen = load_model(model) if isinstance(model, str) else model
+    with connected() as loop:
+        return compare(loop, chosen, (parse_moment(start), parse_moment(end)), policies.split(","))

@@ -1,0 +1,76 @@
+"""Score: the champion's predictions for one window, written once, with the features it saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from feature_store.features import features
+from feature_store.questions import questions
+from flows.frames import key_names, model_input
+from flows.results import Result
+from flows.steps import Step, carry_out
+from flows.wiring import Reign
+from lifecycle.errors import NoChampionError
+from lifecycle.moments import Window, iso
+from lifecycle.requests import batch_id
+
+
+@flow(name="score", flow_run_name="score {as_of}")
+def score(model: str, as_of: str | None = None) -> Result:
+    """Predict the questions of the window that ends at `as_of` with the champion.
+
+    Raises:
+        NoChampionError: nothing was promoted yet.
+    """
+    return carry_out("score", model, as_of, _score)
+
+
+def _score(step: Step) -> Result:
+    champion = step.loop.champion(step.model)
+    if champion is None:
+        raise NoChampionError(step.model.name)
+    window = Window.before(step.as_of, step.loop.policy_of(step.model).every)
+    frame = predict_window(step, champion, window)
+    batch = batch_id(step.model.name, champion.epoch.version, window.start, window.end)
+    rows = step.loop.lake.append(predictions_table(step.model.name), frame, batch=batch)
+    mean = float(frame["prediction"].mean()) if frame.height else None  # type: ignore[arg-type]  # polars: mean of floats
+    step.run.metrics({"rows": float(frame.height), **({} if mean is None else {"mean_prediction": mean})})
+    facts = {"rows": frame.height, "written": rows, "version": champion.epoch.version, "mean_prediction": mean}
+    return Result("score", step.model.name, iso(step.as_of), facts)
+
+
+@task(name="predict", cache_policy=NO_CACHE)
+def predict_window(step: Step, champion: Reign, window: Window) -> pl.DataFrame:
+    """One row a question asked in the window: key, features, prediction, and who answered when."""
+    model, loop = step.model, step.loop
+    asked = unanswered(step, questions(model.spine, loop.lake, window.start, window.end))
+    seen = features(model.features, asked, loop.lake, spine=model.spine)
+    x = model_input(seen, model)
+    answers = champion.loaded.predict(x) if x.shape[0] else np.empty(0)
+    kept = dict.fromkeys([*key_names(model), "as_of", *x.columns])  # a key column may be a feature as well
+    return seen.select(*kept).with_columns(
+        prediction=pl.Series(answers, dtype=pl.Float64),
+        model=pl.lit(model.name),
+        version=pl.lit(champion.epoch.version, dtype=pl.Int64),
+        epoch=pl.lit(champion.epoch.epoch, dtype=pl.Int64),
+        served_at=pl.lit(step.as_of).cast(pl.Datetime("us", "UTC")),
+        variant=pl.lit("champion"),
+        origin=pl.lit("batch"),
+    )
+
+
+def unanswered(step: Step, asked: pl.DataFrame) -> pl.DataFrame:
+    """The questions that no earlier batch has answered: windows may overlap, answers do not."""
+    table = predictions_table(step.model.name)
+    if not step.loop.lake.exists(table):
+        return asked
+    key = [*key_names(step.model), "as_of"]
+    return asked.join(step.loop.lake.read(table, columns=key), on=key, how="anti", maintain_order="left")
+
+
+def predictions_table(model: str) -> str:
+    """Name of the lake table that holds a model's predictions."""
+    return f"predictions/{model}"

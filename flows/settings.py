@@ -1,0 +1,179 @@
+"""Where things run: one `incumbent.toml` or `INCUMBENT_*` variables, every key known, everything under one folder.
+
+`INCUMBENT_LAKE__ROOT=s3://bucket/lake` overrides `[lake] root`. The state folder lies beside `incumbent.toml`,
+else in the current folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from flows.errors import SettingsError
+
+FILE = "incumbent.toml"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class State(_Table):
+    """The folder that holds everything local."""
+
+    folder: Path = Path(".incumbent")
+
+
+class Servers(_Table):
+    """The local servers that `up` starts. A port of 0 means any free one."""
+
+    host: str = "127.0.0.1"
+    mlflow_port: int = 5000
+    prefect_port: int = 4200
+    workers: int = 1
+
+
+class Mlflow(_Table):
+    """MLflow tracking and registry; nothing means SQLite and a folder in the state folder."""
+
+    tracking_uri: str | None = None
+
+
+class Prefect(_Table):
+    """Prefect's API; nothing means a local server on SQLite in the state folder."""
+
+    api_url: str | None = None
+    work_pool: str = "incumbent"
+
+
+class LakeTable(_Table):
+    """Delta Lake tables; nothing means the state folder. `options` are the object store's, by name."""
+
+    root: str | None = None
+    options: dict[str, SecretStr] = {}
+
+
+class LedgerTable(_Table):
+    """The decision ledger; nothing means SQLite in the state folder."""
+
+    url: SecretStr | None = None
+
+
+class Loading(_Table):
+    """What a stored model may consist of, beyond the list in our code."""
+
+    trusted_types: tuple[str, ...] = ()
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INCUMBENT_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    state: State = State()
+    servers: Servers = Servers()
+    mlflow: Mlflow = Mlflow()
+    prefect: Prefect = Prefect()
+    lake: LakeTable = LakeTable()
+    ledger: LedgerTable = LedgerTable()
+    loading: Loading = Loading()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file."""
+        return env_settings, init_settings
+
+    @property
+    def folder(self) -> Path:
+        """The state folder, absolute."""
+        return self.state.folder.expanduser().resolve()
+
+    @property
+    def lake_root(self) -> str:
+        """Root of the Delta tables."""
+        return self.lake.root or str(self.folder / "lake")
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.ledger.url.get_secret_value() if self.ledger.url else f"sqlite:///{self.folder / 'ledger.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry URI."""
+        return self.mlflow.tracking_uri or f"sqlite:///{self.folder / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where a person opens MLflow's pages."""
+        uri = self.mlflow.tracking_uri
+        return uri if uri and uri.startswith("http") else f"http://{self.servers.host}:{self.servers.mlflow_port}"
+
+    @property
+    def prefect_url(self) -> str:
+        """Where a person opens Prefect's pages."""
+        url = self.prefect.api_url
+        return url.removesuffix("/api") if url else f"http://{self.servers.host}:{self.servers.prefect_port}"
+
+
+def read_settings(profile: str | Path | None = None) -> Settings:
+    """Read the profile, else `incumbent.toml` of this folder or the nearest above, else the defaults.
+
+    Raises:
+        SettingsError: the file does not parse, or has a key or value that no setting knows.
+    """
+    path = _profile(profile)
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text()) if path else {}
+        if path is not None and profile is None:
+            folder = Path(table.get("state", {}).get("folder", ".incumbent"))
+            table["state"] = {**table.get("state", {}), "folder": path.parent / folder}
+        return Settings(**table)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(str(path), str(error)) from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise SettingsError(str(path or "INCUMBENT_* variables"), problems) from error
+
+
+def _profile(profile: str | Path | None) -> Path | None:
+    if profile is not None:
+        path = Path(profile)
+        if not path.is_file():
+            raise SettingsError(str(path), "there is no such file")
+        return path
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    return None
+
+
+def set_environment(settings: Settings, api_url: str | None = None) -> None:
+    """Tell Prefect, MLflow, Evidently and Great Expectations where to live, before any of them is imported."""
+    folder = settings.folder
+    fixed = {
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+    }
+    if api_url or settings.prefect.api_url:
+        fixed["PREFECT_API_URL"] = api_url or str(settings.prefect.api_url)
+    os.environ.update(fixed)
+    os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")

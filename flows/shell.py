@@ -1,0 +1,193 @@
+"""The verbs as the shell runs them: results as tables or JSON, errors as one line, exit codes by their cause."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from feature_store.errors import FeatureStoreError
+from flows.errors import BatchRefusedError, FlowsError, GateRefusedError
+from flows.model import Model, load_model
+from flows.results import Result
+from lifecycle.errors import LifecycleError
+from lifecycle.moments import iso, parse_moment
+
+DONE, FAILED, USAGE, GATE_SAID_NO, DATA_SAID_NO = 0, 1, 2, 3, 4
+_DATA_ERRORS = ("MissingColumnsError", "ColumnTypeError", "SchemaChangedError", "EmptyColumnError")
+
+
+def run(given: Namespace) -> int:
+    """Run the verb that was given."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    verbs: dict[str, Callable[[Namespace], int]] = {
+        "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
+        "deploy": _deploy, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand, "rollback": _by_hand,
+    }  # fmt: skip
+    try:
+        return verbs.get(given.verb, _flow)(given)
+    except GateRefusedError as error:
+        return _say(error, GATE_SAID_NO)
+    except BatchRefusedError as error:
+        return _say(error, DATA_SAID_NO)
+    except FeatureStoreError as error:
+        return _say(error, DATA_SAID_NO)
+    except (FlowsError, LifecycleError) as error:
+        return _say(error, FAILED)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _say(error: Exception, code: int) -> int:
+    sys.stderr.write(f"incumbent: {error}\n")
+    return code
+
+
+def _print(given: Namespace, result: Result) -> None:
+    sys.stdout.write((result.to_json() if given.json else str(result)) + "\n")
+
+
+def _flow(given: Namespace) -> int:
+    """Any verb that is a flow on a model."""
+    from flows.running import begin, do
+
+    model = load_model(given.model)
+    if given.verb != "check":
+        begin()
+    result = do(given.verb, model, getattr(given, "as_of", None))
+    _print(given, result)
+    if given.verb == "train" and result.facts.get("action") == "hold":
+        raise GateRefusedError(model.name, str(result.facts.get("reason")))
+    return DONE
+
+
+def _init(given: Namespace) -> int:
+    from flows.guessing import write_model_file
+
+    key = given.key.split(",") if given.key else None
+    output = Path(given.output) if given.output else None
+    _print(given, write_model_file(Path(given.data), event_time=given.event_time, label=given.label, key=key, output=output))
+    return DONE
+
+
+def _quarantine(given: Namespace) -> int:
+    import polars as pl
+
+    from feature_store.lake import Lake
+    from flows.replay.quarantined import quarantined_rows
+    from flows.settings import read_settings
+
+    settings = read_settings()
+    options = {name: secret.get_secret_value() for name, secret in settings.lake.options.items()}
+    rows = quarantined_rows(Lake(settings.lake_root, storage_options=options or None), load_model(given.model))
+    if given.json:
+        sys.stdout.write(json.dumps(rows.to_dicts(), default=str) + "\n")
+        return DONE
+    with pl.Config(tbl_rows=50, fmt_str_lengths=80, tbl_width_chars=160, tbl_hide_dataframe_shape=True):
+        sys.stdout.write(f"{rows.height} quarantined rows\n{rows if rows.height else ''}\n")
+    return DONE
+
+
+def _backfill(given: Namespace) -> int:
+    from flows.showing import show_summary
+
+    with _walking(given) as (loop, model, start, end):
+        from flows.replay.run import run_backfill
+
+        summary = run_backfill(loop, model, start, end)
+    if given.json:
+        sys.stdout.write(json.dumps(summary.facts(), default=str) + "\n")
+    else:
+        show_summary(summary, given.model)
+    return DONE
+
+
+def _replay(given: Namespace) -> int:
+    from flows.showing import show_comparison
+
+    with _walking(given) as (loop, model, start, end):
+        from flows.replay.compare import compare
+
+        comparison = compare(loop, model, (start, end), given.policy.split(","))
+    if given.json:
+        sys.stdout.write(json.dumps([row.facts() for row in comparison.rows], default=str) + "\n")
+    else:
+        show_comparison(comparison)
+    return DONE
+
+
+@contextmanager
+def _walking(given: Namespace) -> Iterator[tuple[Any, Model, datetime, datetime]]:
+    from flows.running import begin, connected
+
+    start, end, model = parse_moment(given.start), parse_moment(given.end), load_model(given.model)
+    begin()
+    with connected() as loop:
+        yield loop, model, start, end
+
+
+def _why(given: Namespace) -> int:
+    from flows.settings import read_settings
+    from flows.telling import decisions_of, tell
+    from mlflow_plugins.ledger import SqlLedger
+
+    model = load_model(given.model)
+    ledger = SqlLedger(read_settings().ledger_url)
+    if given.what is None:
+        _print(given, decisions_of(ledger, model.name))
+    else:
+        _print(given, tell(ledger, model.name, given.what))
+    return DONE
+
+
+def _deploy(given: Namespace) -> int:
+    from flows.running import begin, connected
+
+    model = load_model(given.model)
+    begin()
+    with connected() as loop:
+        from flows.schedules import deploy
+
+        anchor = parse_moment(given.start) if given.start else datetime.now(UTC).replace(microsecond=0)
+        _print(given, deploy(loop, model, anchor))
+    return DONE
+
+
+def _by_hand(given: Namespace) -> int:
+    from flows.running import begin, connected
+
+    model = load_model(given.model)
+    begin()
+    moment = parse_moment(given.as_of) if given.as_of else datetime.now(UTC).replace(microsecond=0)
+    with connected() as loop:
+        from flows.by_hand import promote_by_hand, rollback_by_hand
+
+        loop.models[model.reference] = model
+        if given.verb == "promote":
+            result = promote_by_hand(model.reference, iso(moment), given.version, given.reason)
+        else:
+            result = rollback_by_hand(model.reference, iso(moment), given.reason)
+    _print(given, result)
+    return DONE
+
+
+def _up(given: Namespace) -> int:
+    from flows.settings import read_settings
+    from flows.up import serve_until_interrupted
+
+    serve_until_interrupted(read_settings(given.profile), worker=given.verb == "up")
+    return DONE
+
+
+def _doctor(given: Namespace) -> int:
+    from flows.doctor import examine
+
+    result, healthy = examine()
+    _print(given, result)
+    return DONE if healthy else FAILED

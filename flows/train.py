@@ -1,0 +1,263 @@
+"""Train: candidates fitted on what was known, judged on newer rows, the best registered as a challenger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version as package_version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from feature_store import training_set as stored
+from flows.decide import judge
+from flows.frames import model_input
+from flows.identity import code_version, environment
+from flows.model import Model
+from flows.results import Result
+from flows.steps import Step, carry_out
+from flows.wiring import Reign
+from lifecycle import run_tags
+from lifecycle.evidence import ChallengerFacts, Verdict
+from lifecycle.moments import iso
+from lifecycle.ports import Alias, RegisteredVersion
+from lifecycle.records import to_plain
+from mlflow_plugins.dataset_source import LakeDatasetSource
+from mlflow_plugins.models import GOLDEN, MANIFEST, REFERENCE, ModelPackage, golden_rows
+from modeling import export, gates
+from modeling import training as fitting
+from modeling.digests import golden_rows as choose_golden
+from modeling.digests import model_digest
+from modeling.explanation import permutation_importance
+from modeling.figures import candidate_comparison, importance_bars, reliability_curve
+from modeling.tasks import parse_task
+from monitoring.reference import Reference
+
+_EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """What a training made, before it is registered."""
+
+    result: fitting.TrainingResult
+    verdicts: tuple[Verdict, ...]
+    manifest: dict[str, Any]
+    digest: str
+
+
+@flow(name="train", flow_run_name="train {as_of}")
+def train(model: str, as_of: str | None = None) -> Result:
+    """Fit the candidates, gate the best, register it, and let the policy decide on it."""
+    trained = carry_out("train", model, as_of, _train)
+    decided = judge(model, trained.as_of, trained.facts["version"])
+    shown = {name: decided.facts[name] for name in ("action", "reason", "decision")}
+    return replace(trained, facts={**trained.facts, **shown})
+
+
+def _train(step: Step) -> Result:
+    known = build_training_set(step)
+    champion = step.loop.champion(step.model)
+    result = fit_candidates(step, known.frame, champion)
+    challenger = judge_challenger(step, result, known.manifest)
+    log_training(step, challenger, known)
+    registered = register(step, challenger, known.frame)
+    facts = ChallengerFacts(
+        version=registered.version,
+        digest=challenger.digest,
+        candidate=result.best.name,
+        against_epoch=champion.epoch.epoch if champion else None,
+        verdicts=challenger.verdicts,
+    )
+    return Result("train", step.model.name, iso(step.as_of), {**told(challenger, facts), "_challenger": to_plain(facts)})
+
+
+@task(name="build training set", cache_policy=NO_CACHE)
+def build_training_set(step: Step) -> stored.TrainingSet:
+    """Every question whose label is known at `as_of`, with its features as they were then."""
+    model = step.model
+    return stored.training_set(model.features, model.label, model.spine, step.loop.lake, None, step.as_of)
+
+
+@task(name="fit candidates", cache_policy=NO_CACHE)
+def fit_candidates(step: Step, frame: pl.DataFrame, champion: Reign | None) -> fitting.TrainingResult:
+    """All history and the recent window, fitted on older rows and evaluated, with the champion, on the newest block."""
+    rows = fitting.TrainingSet(
+        X=model_input(frame, step.model),
+        y=frame["label"].cast(pl.Float64).to_numpy(),
+        as_of=_moments(frame["as_of"]),
+        label_available_at=_moments(frame["label_available_at"]),
+    )
+    predict = champion.loaded.predict if champion else None
+    return fitting.train(rows, step.model.fitting, plan_of(step.model, step.as_of), predict)
+
+
+def plan_of(model: Model, as_of: datetime) -> fitting.TrainingPlan:
+    """How a training at `as_of` is done."""
+    return fitting.TrainingPlan(
+        task=parse_task(model.task),
+        metric=model.gate.metric,
+        now=as_of,
+        evaluation=model.evaluation_length,
+        gap=model.wait,
+        block=model.block,
+        recent=model.recent,
+        seed=model.seed,
+    )
+
+
+def _moments(column: pl.Series) -> np.ndarray:
+    return column.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy()
+
+
+@task(name="judge", cache_policy=NO_CACHE)
+def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str, Any]) -> Challenger:
+    """Every gate in order; what was tested is what is registered, nothing is refitted."""
+    model, frame = step.model, result.evaluation_frame
+    slices = {name: frame[name].to_numpy() for name in model.gate.slices}
+    verdicts = gates.judge(model.gate, result.rows, slices, alternatives=result.alternatives, seed=model.seed)
+    golden = choose_golden(frame, seed=model.seed)
+    digest = model_digest(result.best.model, golden)
+    best = next(score for score in result.table if score.name == result.best.name)
+    manifest = {
+        "model": model.name,
+        "as_of": iso(step.as_of),
+        "task": model.task,
+        "candidate": result.best.name,
+        "digest": digest,
+        "metric": model.gate.metric,
+        "gate_value": best.estimate.value,
+        "newest_label": iso(result.best.newest_label.replace(tzinfo=step.as_of.tzinfo)),
+        "evaluation": str(result.split.evaluation),
+        "seed": model.seed,
+        "code": code_version(model.path),
+        "environment": environment(),
+        "data": data,
+    }
+    return Challenger(result, verdicts, manifest, digest)
+
+
+def log_training(step: Step, challenger: Challenger, known: stored.TrainingSet) -> None:
+    """Parameters, metrics, data and plots of the run, and one run a candidate to compare them by."""
+    run, result, model = step.run, challenger.result, step.model
+    best = next(score for score in result.table if score.name == result.best.name)
+    metric = model.gate.metric
+    run.params(_params(model, result) | {f"fitted.{name}": value for name, value in result.best.values.items()})
+    run.metrics({metric: best.estimate.value, f"{metric}_low": best.estimate.low, f"{metric}_high": best.estimate.high})
+    run.metrics({f"{metric} of {score.name}": score.estimate.value for score in result.table})
+    run.text(json.dumps(to_plain(challenger.verdicts), indent=1), "gates.json")
+    run.dataset(f"{model.name} training set", known.frame.head(1).to_pandas(), lake_source(step, known), "training")
+    _log_figures(step, challenger)
+    for score in result.table[: result.alternatives]:
+        with step.loop.tracker.run(f"{model.name} candidates", f"{score.name} {step.as_of:%Y-%m-%d}") as candidate:
+            candidate.params({"candidate": score.name, "rows": score.rows, "as_of": iso(step.as_of)})
+            candidate.metrics({metric: score.estimate.value, "fit_seconds": score.fit_seconds})
+            candidate.tags({"mlflow.parentRunId": run.run_id})
+
+
+def _params(model: Model, result: fitting.TrainingResult) -> dict[str, object]:
+    return {
+        "candidate": result.best.name,
+        "rows": result.best.rows,
+        "evaluation": str(result.split.evaluation),
+        "training": str(result.split.training),
+        "estimator": type(result.best.model[-1]).__name__ if hasattr(result.best.model, "steps") else type(result.best.model).__name__,
+        "policy": str(model.policy),
+        "seed": model.seed,
+    }
+
+
+def lake_source(step: Step, known: stored.TrainingSet) -> LakeDatasetSource:
+    """Where the training set can be made again from."""
+    manifest = known.manifest
+    return LakeDatasetSource(
+        lake=step.loop.settings.lake_root,
+        table_versions=manifest["tables"],
+        views=manifest["views_digest"],
+        as_of=iso(step.as_of),
+        rows=known.frame.height,
+        content_hash=manifest["content_digest"],
+    )
+
+
+def _log_figures(step: Step, challenger: Challenger) -> None:
+    result, plan = challenger.result, plan_of(step.model, step.as_of)
+    importance = permutation_importance(result.best.model, result.evaluation_frame, result.rows.y, plan)
+    step.run.figure(candidate_comparison(result.table, step.model.gate.metric), "candidates.png")
+    step.run.figure(importance_bars(importance), "importance.png")
+    if step.model.task == "binary":
+        rows = result.rows
+        answers = {"challenger": rows.challenger} | ({} if rows.champion is None else {"champion": rows.champion})
+        step.run.figure(reliability_curve(rows.y, answers), "reliability.png")
+
+
+@task(name="register", cache_policy=NO_CACHE)
+def register(step: Step, challenger: Challenger, frame: pl.DataFrame) -> RegisteredVersion:
+    """Log the model with everything later steps read beside it, and make it a registered version."""
+    loop, model, result = step.loop, step.model, challenger.result
+    key = step.key("train")
+    known = loop.registry.by_key(model.name, key)
+    if known is not None:
+        return known
+    with TemporaryDirectory() as folder:
+        source = step.run.model(package(step, challenger, Path(folder)))
+    tags = {
+        "incumbent.key": key,
+        "incumbent.digest": challenger.digest,
+        "incumbent.candidate": result.best.name,
+        "incumbent.gates": "refused" if any(not verdict.passed for verdict in challenger.verdicts) else "passed",
+        run_tags.AS_OF: iso(step.as_of),
+        "owner": model.owner,
+    }
+    registered = loop.registry.register(model.name, source=source, run_id=step.run.run_id, tags=tags)
+    loop.registry.describe(model.name, None, f"{model.purpose}. Owner: {model.owner}.")
+    loop.registry.describe(model.name, registered.version, description(step, challenger))
+    loop.registry.point(model.name, Alias.CHALLENGER, at=registered.version, tags={})
+    return registered
+
+
+def package(step: Step, challenger: Challenger, folder: Path) -> ModelPackage:
+    """The model with manifest, golden rows and the frozen reference window."""
+    model, result = step.model, challenger.result
+    example = result.evaluation_frame
+    pipeline = result.best.model
+    window = Reference.of(example.assign(prediction=result.rows.challenger), seed=model.seed)
+    return ModelPackage(
+        pipeline=pipeline,
+        example_X=example.head(_EXAMPLE_ROWS),
+        task=model.task,
+        files={
+            MANIFEST: json.dumps(challenger.manifest, indent=1, sort_keys=True).encode(),
+            GOLDEN: golden_rows(pipeline, choose_golden(example, seed=model.seed), model.task),
+            REFERENCE: window.save(folder / REFERENCE),
+        },
+        requirements=[f"{name}=={package_version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
+        trusted_types=[*sorted(export.TRUSTED_TYPES), *step.loop.settings.loading.trusted_types],
+    )
+
+
+def description(step: Step, challenger: Challenger) -> str:
+    """What a person reads on the version's page."""
+    verdicts = "\n".join(f"- {'passed' if v.passed else '**refused**'} {v.gate}: {v.text}" for v in challenger.verdicts)
+    run = step.loop.tracker.run_url(step.run.run_id)
+    return f"Trained as of {iso(step.as_of)} on {challenger.result.best.name}. [Run]({run})\n\n{verdicts}"
+
+
+def told(challenger: Challenger, facts: ChallengerFacts) -> dict[str, Any]:
+    """The training in a few lines."""
+    result = challenger.result
+    fitted = result.table[: result.alternatives]
+    return {
+        "version": facts.version,
+        "candidate": facts.candidate,
+        **{score.name: f"{score.estimate} on {score.rows:,} rows" if score.rows else str(score.estimate) for score in result.table},
+        **{f"gate {v.gate}": f"{'passed' if v.passed else 'REFUSED'}: {v.text}" for v in challenger.verdicts},
+        "fitted_rows": sum(score.rows for score in fitted),
+        "fit_seconds": round(sum(score.fit_seconds for score in fitted), 2),
+    }

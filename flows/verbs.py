@@ -1,0 +1,48 @@
+"""The verbs of the loop from Python and notebooks; the shell's verbs are the same functions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from flows.model import Model
+    from flows.results import Result
+
+
+class Verbs:
+    """What can be done with a model: each verb runs the flow of the same name and returns its result.
+
+    `as_of` is a moment with a zone; results show as tables in a notebook and link to the Prefect and MLflow runs.
+    """
+
+    __slots__ = ()
+
+    def check(self) -> Result:
+        """Spec, schema, leakage and a dry run on a sample."""
+        return self._do("check")
+
+    def ingest(self, as_of: str | datetime | None = None) -> Result:
+        """Validate what has become known by `as_of`; store what is good, quarantine what is not."""
+        return self._do("ingest", as_of)
+
+    def train(self, as_of: str | datetime | None = None) -> Result:
+        """Fit the candidates, gate the best, register it, and let the policy decide on it."""
+        return self._do("train", as_of)
+
+    def score(self, as_of: str | datetime | None = None) -> Result:
+        """Predict the questions of the window that ends at `as_of` with the champion."""
+        return self._do("score", as_of)
+
+    def monitor(self, as_of: str | datetime | None = None) -> Result:
+        """Look at the window that ends at `as_of`: evidence and, where a person will look, a report."""
+        return self._do("monitor", as_of)
+
+    def decide(self, as_of: str | datetime | None = None) -> Result:
+        """Ask the policy about the window's evidence, and do what it says."""
+        return self._do("decide", as_of)
+
+    def _do(self, verb: str, as_of: str | datetime | None = None) -> Any:
+        from flows import running
+
+        return running.do(verb, cast("Model", self), as_of)
