@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from modeling.digests import golden_rows, model_digest
 from modeling.errors import UnreadableModelError, UntrustedTypeError
 
-TRUSTED_TYPES = frozenset(
+__all__ = ["ALLOWED_TYPES", "golden_rows", "load", "model_digest", "refuse_untrusted", "save"]
+
+ALLOWED_TYPES = frozenset(
     {
         "numpy.dtype",
         "sklearn._loss.link.Interval",
@@ -27,11 +30,7 @@ list inside a model file would let the model vouch for itself."""
 
 
 def save(model: Any, path: Path) -> Path:
-    """Write a fitted pipeline as a skops file.
-
-    Raises:
-        UntrustedTypeError: it holds types that `load` would refuse; the file is removed again.
-    """
+    """Write a fitted pipeline as a skops file; whether it may be loaded is for `load` to say."""
     import skops.io
 
     skops.io.dump(model, path)
@@ -52,7 +51,7 @@ def load(path: Path, *, extra_types: Iterable[str] = ()) -> Any:
     import skops.io
     from sklearn.exceptions import InconsistentVersionWarning
 
-    trusted = TRUSTED_TYPES | set(extra_types)
+    trusted = ALLOWED_TYPES | set(extra_types)
     refuse_untrusted(path, trusted)
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from numpy.typing import ArrayLike
 
 from modeling.calibration import expected_calibration_error, reliability
 from modeling.explanation import Importance
-from modeling.tasks import Floats
-from modeling.training import CandidateScore
+from modeling.training import CandidateScore, EvaluationRows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,25 +16,25 @@ _INK, _QUIET = "#2b5c8a", "#b8c4cf"
 _MOST_BARS = 20
 
 
-def reliability_curve(y: ArrayLike, answers: Mapping[str, Floats]) -> Figure:
-    """Observed against predicted share, one line for each model by name."""
+def reliability_figure(rows: EvaluationRows) -> Figure:
+    """Observed against predicted share, of the challenger and of the champion if there is one."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--")
+    answers = {"challenger": rows.challenger} | ({} if rows.champion is None else {"champion": rows.champion})
     for name, p in answers.items():
-        table = reliability(y, p)
-        label = f"{name} (error {expected_calibration_error(y, p):.3f})"
+        table = reliability(rows.y, p)
+        label = f"{name} (error {expected_calibration_error(rows.y, p):.3f})"
         axes.plot([one.predicted for one in table], [one.observed for one in table], "o-", label=label)
     axes.set_xlabel("predicted probability")
     axes.set_ylabel("observed share")
-    if answers:
-        axes.legend()
+    axes.legend()
     return figure
 
 
-def importance_bars(importances: Sequence[Importance]) -> Figure:
+def importance_figure(importances: Sequence[Importance]) -> Figure:
     """The twenty most important columns, largest first."""
     from matplotlib.figure import Figure
 
@@ -51,7 +48,7 @@ def importance_bars(importances: Sequence[Importance]) -> Figure:
     return figure
 
 
-def candidate_comparison(table: Sequence[CandidateScore], metric: str) -> Figure:
+def candidates_figure(table: Sequence[CandidateScore], metric: str = "metric, with its interval") -> Figure:
     """The metric of every candidate, the champion and the trivial rules, with intervals."""
     from matplotlib.figure import Figure
 

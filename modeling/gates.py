@@ -17,7 +17,7 @@ from lifecycle.evidence import Estimate, Verdict
 from lifecycle.gates import Gate
 from modeling.calibration import calibration_difference, expected_calibration_error
 from modeling.evaluation import Resampling, block_interval, paired_interval
-from modeling.slices import Slice, judge_slices
+from modeling.slices import judge_slices, slices_of
 from modeling.tasks import Floats
 from modeling.training import EvaluationRows
 
@@ -132,16 +132,8 @@ def _slices(trial: Trial) -> Verdict:
     if missing:
         return Verdict("slices", False, f"could not be checked: no values of {missing}")
     reference = rows.trivial if rows.champion is None else rows.champion
-    found = [
-        Slice(name, value, np.flatnonzero(trial.slices[name] == value))
-        for name in gate.slices
-        for value in _values(trial.slices[name])
-    ]
+    found = [one for name in gate.slices for one in slices_of(name, trial.slices[name])]
     return judge_slices(gate, rows, found, reference=reference, seed=trial.seed)
-
-
-def _values(column: NDArray[Any]) -> list[Any]:
-    return sorted(set(column.tolist()), key=str)
 
 
 _GATES: Mapping[str, Callable[[Trial], Verdict]] = {

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from statistics import StatisticsError
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from lifecycle.evidence import Estimate, Verdict
 from lifecycle.gates import Gate
 from modeling.evaluation import Resampling, paired_interval
@@ -27,14 +31,20 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """The rows in which a column has one value."""
+    """The rows in which a column has one value; null is a value too."""
 
     column: str
-    value: Any
+    value: str
     rows: Indices
 
     def __str__(self) -> str:
-        return f"{self.column}={'null' if self.value is None else self.value}"
+        return f"{self.column}={self.value}"
+
+
+def slices_of(column: str, values: NDArray[Any]) -> tuple[Slice, ...]:
+    """One slice for each value of a column, in alphabetical order."""
+    texts = np.where(pd.isna(values), "null", values.astype(str))
+    return tuple(Slice(column, str(text), np.flatnonzero(texts == text)) for text in np.unique(texts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

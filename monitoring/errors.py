@@ -10,7 +10,6 @@ MonitoringError
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 
 class MonitoringError(Exception):
@@ -51,8 +50,8 @@ class NothingToReportError(MonitoringError, ValueError):
 class UnreadableReferenceError(MonitoringError, ValueError):
     """A file that is no reference profile, or a damaged one."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, source: str, problem: str) -> None:
         super().__init__(
-            f"{path} cannot be read as a reference profile: {problem}. "
+            f"{source} cannot be read as a reference profile: {problem}. "
             f"Restore it from the registered model version, or train again."
         )

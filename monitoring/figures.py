@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lifecycle.evidence import DriftFinding, Performance
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 _INK, _ALARM, _QUIET = "#2b5c8a", "#c0392b", "#b8c4cf"
 
 
-def drift_scores(findings: Sequence[DriftFinding]) -> Figure:
+def drift_figure(findings: Sequence[DriftFinding]) -> Figure:
     """One bar a column in column order, its threshold as a line; a column without a score says so."""
     from matplotlib.figure import Figure
 
@@ -32,14 +34,13 @@ def drift_scores(findings: Sequence[DriftFinding]) -> Figure:
     return figure
 
 
-def metric_over_time(windows: Sequence[Performance], *, gate_value: float | None = None) -> Figure:
+def metric_figure(windows: Sequence[Performance], *, gate_value: float | None = None) -> Figure:
     """The realised metric of each window with its interval; a window without enough labels is a gap.
 
     Args:
         windows: oldest first, all of one metric.
         gate_value: the champion's value at the gate, drawn as a line.
     """
-    from matplotlib.dates import date2num
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
@@ -51,8 +52,8 @@ def metric_over_time(windows: Sequence[Performance], *, gate_value: float | None
         [estimate.high - value for value, (_, estimate) in zip(values, known, strict=True)],
     ]
     if known:
-        axes.errorbar(date2num([end for end, _ in known]), values, yerr=reach, color=_INK, fmt="o-", capsize=2)
-        axes.xaxis_date()
+        ends = np.array([end.replace(tzinfo=None) for end, _ in known], dtype="datetime64[us]")
+        axes.errorbar(ends, values, yerr=reach, color=_INK, fmt="o-", capsize=2)
     if gate_value is not None:
         axes.axhline(gate_value, color=_QUIET, linestyle="--", label="at the gate")
         axes.legend()

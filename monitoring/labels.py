@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from lifecycle.evidence import LabelCoverage
 from monitoring.errors import UnknownLabelStateError
@@ -21,32 +22,31 @@ class LabelState(StrEnum):
     NEVER = "never"
 
 
-def coverage(states: pd.Series[Any]) -> LabelCoverage:
+def coverage(states: Iterable[object]) -> LabelCoverage:
     """Count the states of the labels of a window, one per question.
 
     Raises:
         UnknownLabelStateError: a state other than labelled, waiting and never; null too.
     """
-    counts = {str(state): int(count) for state, count in states.value_counts(dropna=False).items()}
+    counts = Counter(map(str, states))
     unknown = counts.keys() - set(LabelState)
     if unknown:
         raise UnknownLabelStateError(unknown, list(LabelState))
     return LabelCoverage(
-        asked=len(states),
-        labelled=counts.get(LabelState.LABELLED, 0),
-        waiting=counts.get(LabelState.WAITING, 0),
-        never=counts.get(LabelState.NEVER, 0),
+        asked=counts.total(),
+        labelled=counts[LabelState.LABELLED],
+        waiting=counts[LabelState.WAITING],
+        never=counts[LabelState.NEVER],
     )
 
 
-def label_delay_p95(as_of: pd.Series[Any], label_available_at: pd.Series[Any]) -> timedelta | None:
+def label_delay_p95(delays: NDArray[np.timedelta64]) -> timedelta | None:
     """Within this time after its question 95 % of the labels that arrived had arrived; none without a label.
 
     Args:
-        as_of: when each question was asked (UTC).
-        label_available_at: from when its label is known (UTC); NaT where it has not arrived.
+        delays: `label_available_at - as_of` of each question; NaT where no label has arrived.
     """
-    delays = (label_available_at - as_of).dropna().to_numpy(dtype="timedelta64[us]").astype(np.int64)
-    if not delays.size:
+    arrived = delays[~np.isnat(delays)].astype("timedelta64[us]").astype(np.int64)
+    if not arrived.size:
         return None
-    return timedelta(microseconds=int(np.quantile(delays, 0.95, method="inverted_cdf")))
+    return timedelta(microseconds=int(np.quantile(arrived, 0.95, method="inverted_cdf")))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ class Reference:
         frame = frame.rename(columns=str)
         return cls(frame, rows, {name: _profile(frame[name], nulls[name]) for name in frame.columns})
 
-    def save(self, path: Path) -> Path:
+    def write(self, target: Path | BinaryIO) -> None:
         """Write the sample as a Parquet file; everything else is in its metadata or follows from it."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -96,12 +96,11 @@ class Reference:
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
         nulls = {name: column.null_share for name, column in self.columns.items()}
         meta = json.dumps({"rows": self.rows, "nulls": nulls}).encode()
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), _META: meta}), path)
-        return path
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), _META: meta}), target)
 
     @classmethod
-    def load(cls, path: Path) -> Reference:
-        """Read what `save` wrote.
+    def read(cls, source: Path | BinaryIO) -> Reference:
+        """Read what `write` wrote.
 
         Raises:
             UnreadableReferenceError: it is another file, or damaged.
@@ -110,11 +109,11 @@ class Reference:
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(source)
             meta = json.loads((table.schema.metadata or {})[_META])
             return cls._profiled(table.to_pandas(), meta["rows"], meta["nulls"])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise UnreadableReferenceError(path, f"{type(error).__name__}: {error}") from error
+            raise UnreadableReferenceError(str(source), f"{type(error).__name__}: {error}") from error
 
 
 def _profile(column: pd.Series[Any], null_share: float) -> ColumnReference:

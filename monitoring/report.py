@@ -22,6 +22,7 @@ import pandas as pd
 from lifecycle.evidence import DriftFinding
 from monitoring.drift import WASSERSTEIN
 from monitoring.errors import NothingToReportError
+from monitoring.reference import Reference
 
 SAMPLE = 3000
 _NONE: Mapping[str, DriftFinding] = MappingProxyType({})
@@ -29,7 +30,7 @@ _findings: ContextVar[Mapping[str, DriftFinding]] = ContextVar("findings_of_the_
 
 
 def write_report(
-    reference: pd.DataFrame,
+    reference: Reference,
     current: pd.DataFrame,
     findings: Sequence[DriftFinding],
     path: Path,
@@ -41,7 +42,7 @@ def write_report(
     page because of one of them.
 
     Args:
-        reference: rows of the reference window; at most 3000 are drawn.
+        reference: the reference window; at most 3000 of its rows are drawn.
         current: rows of the current window; at most 3000 are drawn.
         findings: the scores to show; nothing is computed again.
         path: where to write; about 4 MB.
@@ -55,7 +56,7 @@ def write_report(
     if not shown:
         raise NothingToReportError(title, left_out)
     with _shown_as(shown):
-        snapshot = _run(_sample(reference, shown), _sample(current, shown), shown)
+        snapshot = _run(_sample(reference.frame, shown), _sample(current, shown), shown)
         path.parent.mkdir(parents=True, exist_ok=True)
         snapshot.save_html(str(path))
     _add_head(path, title, left_out)
@@ -94,7 +95,7 @@ def _run(reference: pd.DataFrame, current: pd.DataFrame, findings: Sequence[Drif
 
 def _registered_tests() -> tuple[str, str]:
     """Names of the two tests that answer with the findings of the page that is being written."""
-    from evidently.legacy.calculations.stattests.registry import StatTest, register_stattest
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
 
     kinds = {"Wasserstein distance (normed)": ColumnType.Numerical, "Jensen-Shannon distance": ColumnType.Categorical}
