@@ -34,9 +34,7 @@ def main() -> None:
     # Alternating, so that a change of the machine's speed meets both; the first pair warms the file cache.
     pairs = [(cpu_seconds(HELP), cpu_seconds(NOTHING)) for _ in range(RUNS + 1)][1:]
     help_cpu, python_cpu = (statistics.median(side) for side in zip(*pairs, strict=True))
-    print(
-        f"incumbent --help costs {help_cpu - python_cpu:.3f} s of CPU beyond Python's own start ({RUNS} runs)"
-    )
+    print(f"incumbent --help costs {help_cpu - python_cpu:.3f} s of CPU beyond Python's own start ({RUNS} runs)")
     print(json.dumps({"help_cpu_s": round(help_cpu, 4), "python_cpu_s": round(python_cpu, 4)}))
 
 
