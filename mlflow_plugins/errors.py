@@ -54,9 +54,7 @@ class AmbiguousDecisionError(MlflowPluginsError, LookupError):
     """The beginning of more than one decision id."""
 
     def __init__(self, given: str, matching: Iterable[str]) -> None:
-        super().__init__(
-            f"{given!r} is the beginning of several decisions: {sorted(matching)}. Write more of the id."
-        )
+        super().__init__(f"{given!r} is the beginning of several decisions: {sorted(matching)}. Write more of the id.")
 
 
 class DatasetNotStoredError(MlflowPluginsError, LookupError):

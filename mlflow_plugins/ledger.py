@@ -109,9 +109,7 @@ class SqlLedger:
             ).first()
             if known is not None:
                 return _decision(known)
-            newest = connection.execute(
-                _chain_of(decision.model).order_by(_decisions.c.position.desc())
-            ).first()
+            newest = connection.execute(_chain_of(decision.model).order_by(_decisions.c.position.desc())).first()
             previous = newest.record_hash if newest else ""
             connection.execute(
                 _decisions.insert().values(
@@ -231,9 +229,7 @@ class SqlLedger:
         """One transaction at a time: SQLite locks the file at its beginning, Postgres what `lock` names."""
         with self._translated(), self._engine.execution_options(**{_WRITE: True}).begin() as connection:
             if self._engine.dialect.name == "postgresql":
-                connection.execute(
-                    sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0)))
-                )
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
             yield connection
 
     @contextmanager

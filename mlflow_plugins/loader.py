@@ -6,11 +6,16 @@ Here the file is read as data, only skops is loaded, and only types that this co
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml  # type: ignore[import-untyped]  # stubs are not among our requirements
 
 from lifecycle.errors import IntegrityError
 from mlflow_plugins.models import (
@@ -21,11 +26,9 @@ from mlflow_plugins.models import (
     PREDICTION,
     digests_in,
 )
+from modeling import export
+from modeling.errors import UnreadableModelError
 from modeling.tasks import Task, predict
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 SKOPS_FILE = "model.skops"
 _PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill"}
@@ -65,14 +68,13 @@ def load(folder: Path, *, expected_digest: str, extra_types: Sequence[str] = ())
 
     Raises:
         IntegrityError: something is not what was recorded; the message says what.
+        UntrustedTypeError: the file holds a type that neither we nor the operator allow.
     """
-    from modeling import export
-
     _check_files(folder)
     described = _described(folder)
     manifest = _read_json(folder, MANIFEST)
     task = _task(described)
-    pipeline = export.load(folder / SKOPS_FILE, extra_types=tuple(extra_types))
+    pipeline = _pipeline(folder / SKOPS_FILE, extra_types)
     inputs = json.loads(described["signature"]["inputs"])
     golden = _golden(folder)
     columns = tuple(column["name"] for column in inputs)
@@ -84,6 +86,13 @@ def load(folder: Path, *, expected_digest: str, extra_types: Sequence[str] = ())
     _check_golden(folder, predict(task, pipeline, questions), golden[PREDICTION].to_numpy())
     kinds = tuple(column["type"] for column in inputs)
     return LoadedModel(pipeline, task, columns, kinds, digest, manifest)
+
+
+def _pipeline(path: Path, extra_types: Sequence[str]) -> Any:
+    try:
+        return export.load(path, extra_types=extra_types)
+    except UnreadableModelError as error:
+        raise IntegrityError(str(path), "a model that can be read", str(error)) from error
 
 
 def _check_files(folder: Path) -> None:
@@ -100,8 +109,6 @@ def _check_files(folder: Path) -> None:
 
 def _described(folder: Path) -> dict[str, Any]:
     """Read `MLmodel` as plain YAML, and refuse anything but skops loaded by MLflow's scikit-learn flavour."""
-    import yaml  # type: ignore[import-untyped]  # stubs are not among our requirements
-
     described = yaml.safe_load(_read(folder, "MLmodel"))
     flavors = described.get("flavors", {}) if isinstance(described, dict) else {}
     pyfunc, sklearn = flavors.get("python_function", {}), flavors.get("sklearn", {})
@@ -129,17 +136,14 @@ def _task(described: Mapping[str, Any]) -> Task:
 
 
 def _golden(folder: Path) -> pd.DataFrame:
-    import io
-
-    import pandas as pd
-
     return pd.read_parquet(io.BytesIO(_read(folder, GOLDEN)))
 
 
 def _check_golden(folder: Path, found: np.ndarray, recorded: np.ndarray) -> None:
     """Compare the bits: a model that answers almost the same is another model."""
-    import numpy as np
-
+    if len(recorded) == 0:
+        what = f"Golden rows in {folder}"
+        raise IntegrityError(what, "at least one", "none")
     if found.astype(np.float64).tobytes() == recorded.astype(np.float64).tobytes():
         return
     row = int(np.flatnonzero(found.view(np.int64) != recorded.astype(np.float64).view(np.int64))[0])

@@ -8,21 +8,24 @@ plain `mlflow.pyfunc.load_model`, without this project.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from mlflow_plugins.answers import answers
 from mlflow_plugins.connection import Connection
 from mlflow_plugins.errors import ModelNotStorableError
+from modeling.export import ALLOWED_TYPES, golden_rows, model_digest
 from modeling.tasks import Task, predict
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema
 
@@ -55,7 +58,7 @@ class ModelPackage:
     task: Task
     files: Mapping[str, bytes | Path] = field(default_factory=dict)
     requirements: Sequence[str] = ()
-    trusted_types: Sequence[str] = ()
+    trusted_types: Collection[str] = ALLOWED_TYPES
 
 
 def log_model(connection: Connection, run_id: str, package: ModelPackage, name: str) -> str:
@@ -71,9 +74,7 @@ def log_model(connection: Connection, run_id: str, package: ModelPackage, name: 
     client = connection.client
     with tempfile.TemporaryDirectory(prefix="incumbent-model-") as scratch, answers(connection.tracking_uri):
         experiment = client.get_run(run_id).info.experiment_id
-        logged = client.create_logged_model(
-            experiment, name=name, source_run_id=run_id, model_type=package.task
-        )
+        logged = client.create_logged_model(experiment, name=name, source_run_id=run_id, model_type=package.task)
         described = Model(
             artifact_path=logged.artifact_location,
             model_uuid=logged.model_id,
@@ -107,7 +108,7 @@ def save_model(package: ModelPackage, folder: Path, described: Model | None = No
             input_example=package.example.head(3),
             pip_requirements=list(package.requirements),
             pyfunc_predict_fn=PREDICT_FUNCTIONS[package.task],
-            skops_trusted_types=list(package.trusted_types),
+            skops_trusted_types=sorted(package.trusted_types),
         )
     except MlflowException as error:
         if "sklearn model" not in str(error):
@@ -118,16 +119,27 @@ def save_model(package: ModelPackage, folder: Path, described: Model | None = No
     (folder / CONTENTS).write_text(json.dumps(digests_in(folder), indent=1, sort_keys=True))
 
 
-def golden_rows(pipeline: Any, X: pd.DataFrame, task: Task) -> bytes:
-    """Rows with the predictions that the model must give again, bit for bit, wherever it is loaded."""
-    import io
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """What identifies a model: some questions with its answers, and the digest that goes into the ledger.
 
-    import pandas as pd
+    Attributes:
+        file: content of `golden.parquet`, the questions and a column `prediction`.
+        digest: hash of the model's arrays and golden answers.
+    """
 
-    written = io.BytesIO(X.reset_index(drop=True).to_parquet(index=False))
-    # Predicted from what a reader will get: Parquet knows one kind of missing text only.
-    read_back = pd.read_parquet(written)
-    return read_back.assign(**{PREDICTION: predict(task, pipeline, read_back)}).to_parquet(index=False)
+    file: bytes
+    digest: str
+
+
+def golden_of(pipeline: Any, X: pd.DataFrame, task: Task) -> Golden:
+    """Choose golden rows among these, and let the model answer them.
+
+    It answers what a reader will get, not what was chosen: Parquet knows one kind of missing text only.
+    """
+    questions = pd.read_parquet(io.BytesIO(golden_rows(X).to_parquet(index=False)))
+    answered = questions.assign(**{PREDICTION: predict(task, pipeline, questions)})
+    return Golden(answered.to_parquet(index=False), model_digest(pipeline, questions))
 
 
 def signature_of(package: ModelPackage) -> ModelSignature:
@@ -157,11 +169,7 @@ def digests_in(folder: Path) -> dict[str, str]:
     """The sha256 of each file under a folder, by its path within; `contents.json` itself is left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in files}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in named.items()
-        if name != CONTENTS
-    }
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named.items() if name != CONTENTS}
 
 
 def _write(path: Path, content: bytes | Path) -> None:

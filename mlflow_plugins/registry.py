@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 import time
@@ -50,12 +51,15 @@ class MlflowRegistry:
         if known is not None:
             return known
         self.connection.use()
+        model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
         with self._answers():
             self._ensure_registered(model)
-            # MLflow finds the model by its source; a version that is made is ready.
+            # Nothing to wait for: a version that is made is ready.
             made = self.connection.client.create_model_version(
-                model, source, run_id, tags=dict(tags), await_creation_for=0
+                model, source, run_id, tags=dict(tags), await_creation_for=0, model_id=model_id
             )
+            if model_id is not None:
+                self._link(model_id, made)
         return _registered(made)
 
     def by_key(self, model: str, key: str) -> RegisteredVersion | None:
@@ -164,6 +168,15 @@ class MlflowRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+    def _link(self, model_id: str, made: ModelVersion) -> None:
+        """Let the page of the logged model show its version, as MLflow's own `register_model` does."""
+        from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+        logged = self.connection.client.get_logged_model(model_id)
+        versions = json.loads(logged.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+        versions.append({"name": made.name, "version": int(made.version)})
+        self.connection.client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
 
     def _set_alias(self, model: str, alias: Alias, at: int) -> None:
         from mlflow.exceptions import MlflowException

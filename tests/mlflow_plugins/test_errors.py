@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from mlflow_plugins import errors
+
+MESSAGES = {
+    errors.TrackingUriError("file:///tmp/mlruns"): (
+        "Tracking URI 'file:///tmp/mlruns' cannot be used. Give the http(s) address of an MLflow server, "
+        "or sqlite:////absolute/path/mlflow.db with a folder for artifacts."
+    ),
+    errors.LedgerUrlError("mysql://db/ledger"): (
+        "Ledger URL 'mysql://db/ledger' cannot be used. Give sqlite:////absolute/path/ledger.db, "
+        "or postgresql://user@host/database."
+    ),
+    errors.ModelNotStorableError("it holds a lambda.", ["numpy.dtype"]): (
+        "The pipeline cannot be stored without pickle: it holds a lambda. Allowed beyond skops' own types: "
+        "['numpy.dtype']. Use scikit-learn's own steps, or add a type you trust to the settings."
+    ),
+    errors.AmbiguousDecisionError("ab", ["abd", "abc"]): (
+        "'ab' is the beginning of several decisions: ['abc', 'abd']. Write more of the id."
+    ),
+    errors.DatasetNotStoredError("s3://lake", "2013-03-01T00:00:00Z", 7): (
+        "The 7 rows asked as of 2013-03-01T00:00:00Z are not stored with the run; they are made again from the "
+        "lake at 's3://lake'. Make them with: incumbent rerun RUN."
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "message"), MESSAGES.items(), ids=lambda given: type(given).__name__)
+def test_a_message_says_what_happened_and_what_to_do(error: Exception, message: str) -> None:
+    assert str(error) == message
+
+
+def test_every_error_has_its_message_tested_and_its_place_in_the_tree() -> None:
+    classes = {
+        each
+        for _, each in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(each, errors.MlflowPluginsError) and each is not errors.MlflowPluginsError
+    }
+
+    assert {type(error) for error in MESSAGES} == classes
+    assert all(each.__name__ in (errors.__doc__ or "") for each in classes)
