@@ -174,7 +174,7 @@ def _by_polars(view: _View, name: str, expression: pl.Expr) -> pl.DataFrame:
     """Put every window's rows side by side and let Polars aggregate them."""
     count = len(view.low)
     roots = expression.meta.root_names() or [KEY]
-    values = view.rows.select(dict.fromkeys(roots))
+    values = view.rows.select(*dict.fromkeys(roots))
     pieces = []
     for asked, places in view.pairs(np.arange(count)):
         frame = values[places].with_columns(pl.Series("_asked", asked, dtype=pl.Int64))
