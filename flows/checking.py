@@ -88,7 +88,7 @@ def _delay(model: Model, known: pl.DataFrame) -> dict[str, object]:
     """How long labels take, and whether the cooldown allows for it."""
     if not known.height:
         return {"labels": "none known: has the data ended too early?"}
-    p95 = label_delay_p95(known["as_of"].to_pandas(), known["label_available_at"].to_pandas())
+    p95 = label_delay_p95((known["label_available_at"] - known["as_of"]).to_numpy())
     cooldown = model.policy.cooldown_after(p95)
     return {"label delay": f"95 % within {p95}", "cooldown": spell(cooldown)}
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from feature_store.errors import TableNotFoundError
 from feature_store.labels import KNOWN, labels
-from flows.frames import key_names
+from flows.frames import block_numbers, key_names
 from flows.judging import interval, paired
 from flows.model import Model
 from flows.results import Result
@@ -20,7 +20,7 @@ from lifecycle.decisions import WINDOW
 from lifecycle.evidence import ChampionFacts, Comparison, Evidence, IngestFacts, Performance
 from lifecycle.moments import Window, parse_moment
 from lifecycle.records import from_plain
-from monitoring.labels import LabelState, label_delay_p95
+from monitoring.labels import LabelState, coverage, label_delay_p95
 from monitoring.performance import realised
 
 
@@ -99,9 +99,10 @@ def watched(loop: Loop, model: Model, champion: Reign, as_of: datetime) -> pl.Da
 def performance(model: Model, rows: pl.DataFrame, as_of: datetime) -> Performance:
     """Realised performance on labelled rows, with the interval by independent block."""
     window = Window.before(as_of - model.wait, model.performance_length)
-    stated = pl.col("label_state").replace({KNOWN: LabelState.LABELLED.value})
-    frame = rows.select("as_of", "prediction", pl.col("label").cast(pl.Float64), label_state=stated).to_pandas()
-    return realised(frame, metric=model.gate.metric, window=window, block=model.block, interval=interval(model))
+    blocks = block_numbers(rows["as_of"], model.block)
+    frame = rows.select("prediction", pl.col("label").cast(pl.Float64), block=blocks).to_pandas()
+    arrived = coverage(rows["label_state"].replace(KNOWN, LabelState.LABELLED.value))
+    return realised(frame, metric=model.gate.metric, window=window, coverage=arrived, interval=interval(model))
 
 
 def against_previous(loop: Loop, model: Model, rows: pl.DataFrame) -> Comparison | None:
@@ -118,4 +119,4 @@ def delay_p95(rows: pl.DataFrame) -> timedelta | None:
     known = rows.filter(pl.col("label").is_not_null()) if rows.height else rows
     if not known.height:
         return None
-    return label_delay_p95(known["as_of"].to_pandas(), known["label_available_at"].to_pandas())
+    return label_delay_p95((known["label_available_at"] - known["as_of"]).to_numpy())

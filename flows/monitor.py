@@ -35,7 +35,7 @@ from lifecycle.evidence import DriftFinding, Evidence
 from lifecycle.moments import Window, iso
 from lifecycle.records import to_plain
 from monitoring.drift import drift
-from monitoring.figures import drift_scores
+from monitoring.figures import drift_figure
 from monitoring.report import write_report
 
 
@@ -131,9 +131,9 @@ def log_page(step: Step, champion: Reign, findings: tuple[DriftFinding, ...], cu
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"drift {step.as_of:%Y-%m-%d}.html"
         title = f"{step.model.name} version {champion.epoch.version}, week to {step.as_of:%Y-%m-%d}"
-        write_report(champion.reference.frame, current, findings, path, title)
+        write_report(champion.reference, current, findings, path, title=title)
         step.run.file(path, "reports")
-    step.run.figure(drift_scores(findings), "drift.png")
+    step.run.figure(drift_figure(findings), "drift.png")
     return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports"
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version as package_version
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,13 +28,11 @@ from lifecycle.moments import iso
 from lifecycle.ports import Alias, RegisteredVersion
 from lifecycle.records import to_plain
 from mlflow_plugins.dataset_source import LakeDatasetSource
-from mlflow_plugins.models import GOLDEN, MANIFEST, REFERENCE, ModelPackage, golden_rows
+from mlflow_plugins.models import GOLDEN, MANIFEST, REFERENCE, Golden, ModelPackage, golden_of
 from modeling import export, gates
 from modeling import training as fitting
-from modeling.digests import golden_rows as choose_golden
-from modeling.digests import model_digest
 from modeling.explanation import permutation_importance
-from modeling.figures import candidate_comparison, importance_bars, reliability_curve
+from modeling.figures import candidates_figure, importance_figure, reliability_figure
 from modeling.tasks import parse_task
 from monitoring.reference import Reference
 
@@ -49,7 +46,7 @@ class Challenger:
     result: fitting.TrainingResult
     verdicts: tuple[Verdict, ...]
     manifest: dict[str, Any]
-    digest: str
+    golden: Golden
 
 
 @flow(name="train", flow_run_name="train {as_of}")
@@ -70,7 +67,7 @@ def _train(step: Step) -> Result:
     registered = register(step, challenger, known.frame)
     facts = ChallengerFacts(
         version=registered.version,
-        digest=challenger.digest,
+        digest=challenger.golden.digest,
         candidate=result.best.name,
         against_epoch=champion.epoch.epoch if champion else None,
         verdicts=challenger.verdicts,
@@ -122,15 +119,14 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
     model, frame = step.model, result.evaluation_frame
     slices = {name: frame[name].to_numpy() for name in model.gate.slices}
     verdicts = gates.judge(model.gate, result.rows, slices, alternatives=result.alternatives, seed=model.seed)
-    golden = choose_golden(frame, seed=model.seed)
-    digest = model_digest(result.best.model, golden)
+    golden = golden_of(result.best.model, frame, parse_task(model.task))
     best = next(score for score in result.table if score.name == result.best.name)
     manifest = {
         "model": model.name,
         "as_of": iso(step.as_of),
         "task": model.task,
         "candidate": result.best.name,
-        "digest": digest,
+        "digest": golden.digest,
         "metric": model.gate.metric,
         "gate_value": best.estimate.value,
         "newest_label": iso(result.best.newest_label.replace(tzinfo=step.as_of.tzinfo)),
@@ -140,7 +136,7 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
         "environment": environment(),
         "data": data,
     }
-    return Challenger(result, verdicts, manifest, digest)
+    return Challenger(result, verdicts, manifest, golden)
 
 
 def log_training(step: Step, challenger: Challenger, known: stored.TrainingSet) -> None:
@@ -189,12 +185,10 @@ def lake_source(step: Step, known: stored.TrainingSet) -> LakeDatasetSource:
 def _log_figures(step: Step, challenger: Challenger) -> None:
     result, plan = challenger.result, plan_of(step.model, step.as_of)
     importance = permutation_importance(result.best.model, result.evaluation_frame, result.rows.y, plan)
-    step.run.figure(candidate_comparison(result.table, step.model.gate.metric), "candidates.png")
-    step.run.figure(importance_bars(importance), "importance.png")
+    step.run.figure(candidates_figure(result.table, step.model.gate.metric), "candidates.png")
+    step.run.figure(importance_figure(importance), "importance.png")
     if step.model.task == "binary":
-        rows = result.rows
-        answers = {"challenger": rows.challenger} | ({} if rows.champion is None else {"champion": rows.champion})
-        step.run.figure(reliability_curve(rows.y, answers), "reliability.png")
+        step.run.figure(reliability_figure(result.rows), "reliability.png")
 
 
 @task(name="register", cache_policy=NO_CACHE)
@@ -205,11 +199,10 @@ def register(step: Step, challenger: Challenger, frame: pl.DataFrame) -> Registe
     known = loop.registry.by_key(model.name, key)
     if known is not None:
         return known
-    with TemporaryDirectory() as folder:
-        source = step.run.model(package(step, challenger, Path(folder)))
+    source = step.run.model(package(step, challenger))
     tags = {
         "incumbent.key": key,
-        "incumbent.digest": challenger.digest,
+        "incumbent.digest": challenger.golden.digest,
         "incumbent.candidate": result.best.name,
         "incumbent.gates": "refused" if any(not verdict.passed for verdict in challenger.verdicts) else "passed",
         run_tags.AS_OF: iso(step.as_of),
@@ -222,23 +215,23 @@ def register(step: Step, challenger: Challenger, frame: pl.DataFrame) -> Registe
     return registered
 
 
-def package(step: Step, challenger: Challenger, folder: Path) -> ModelPackage:
+def package(step: Step, challenger: Challenger) -> ModelPackage:
     """The model with manifest, golden rows and the frozen reference window."""
     model, result = step.model, challenger.result
     example = result.evaluation_frame
-    pipeline = result.best.model
-    window = Reference.of(example.assign(prediction=result.rows.challenger), seed=model.seed)
+    reference = io.BytesIO()
+    Reference.of(example.assign(prediction=result.rows.challenger), seed=model.seed).write(reference)
     return ModelPackage(
-        pipeline=pipeline,
-        example_X=example.head(_EXAMPLE_ROWS),
-        task=model.task,
+        pipeline=result.best.model,
+        example=example.head(_EXAMPLE_ROWS),
+        task=parse_task(model.task),
         files={
             MANIFEST: json.dumps(challenger.manifest, indent=1, sort_keys=True).encode(),
-            GOLDEN: golden_rows(pipeline, choose_golden(example, seed=model.seed), model.task),
-            REFERENCE: window.save(folder / REFERENCE),
+            GOLDEN: challenger.golden.file,
+            REFERENCE: reference.getvalue(),
         },
         requirements=[f"{name}=={package_version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
-        trusted_types=[*sorted(export.TRUSTED_TYPES), *step.loop.settings.loading.trusted_types],
+        trusted_types=[*sorted(export.ALLOWED_TYPES), *step.loop.settings.loading.trusted_types],
     )
 
 

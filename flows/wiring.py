@@ -101,7 +101,7 @@ class Loop:
             folder = self.registry.artifact(epoch.model, epoch.version)
             trusted = self.settings.loading.trusted_types
             model = load(folder, expected_digest=epoch.digest, extra_types=trusted)
-            self.loaded[key] = (model, Reference.load(folder / REFERENCE))
+            self.loaded[key] = (model, Reference.read(folder / REFERENCE))
         return Reign(epoch, *self.loaded[key])
 
 
