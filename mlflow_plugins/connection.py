@@ -23,6 +23,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
+_ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 _DEFAULT_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
 _TALKATIVE = ("mlflow.store.db.utils", "alembic.runtime.migration", "alembic.runtime.plugins.setup")
 
@@ -66,16 +67,11 @@ def connect(tracking_uri: str, *, artifacts: Path | None = None, ui_url: str | N
     if artifacts is not None:
         artifacts = artifacts.resolve()
         artifacts.mkdir(parents=True, exist_ok=True)
-    if not remote and artifacts is not None:
-        # MLflow's store gives the experiment "Default" ./mlruns of the current folder unless it finds this.
-        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = artifacts.as_uri()
-    from mlflow import MlflowClient
-
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     shown = ui_url or (tracking_uri if remote else _DEFAULT_UI)
-    client = MlflowClient(tracking_uri, tracking_uri)
-    connection = Connection(tracking_uri, None if remote else artifacts, shown.rstrip("/"), client)
+    stored_under = None if remote else artifacts
+    connection = Connection(tracking_uri, stored_under, shown.rstrip("/"), _client(tracking_uri, stored_under))
     connection.use()
     return connection
 
@@ -85,6 +81,20 @@ def connect_embedded(folder: Path, *, ui_url: str | None = None) -> Connection:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return connect(f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts", ui_url=ui_url)
+
+
+def _client(tracking_uri: str, artifacts: Path | None) -> MlflowClient:
+    """Make a client, and with it the database of an embedded MLflow."""
+    from mlflow import MlflowClient
+
+    if artifacts is None:
+        return MlflowClient(tracking_uri, tracking_uri)
+    # A new database gives the experiment "Default" ./mlruns of the current folder, unless MLflow finds this.
+    os.environ[_ARTIFACT_ROOT] = artifacts.as_uri()
+    try:
+        return MlflowClient(tracking_uri, tracking_uri)
+    finally:
+        del os.environ[_ARTIFACT_ROOT]
 
 
 def prepare_environment() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
+from lifecycle.actions import Promote, Rollback
 from lifecycle.decisions import Decision, Epoch
 from lifecycle.errors import (
     DecisionNotFoundError,
@@ -203,13 +204,14 @@ class SqlLedger:
         return result
 
     def verify_chain(self, model: str) -> Chain:
-        """Recompute every hash of a model's decisions.
+        """Recompute every hash of a model's decisions, and hold its epochs against them.
 
         Raises:
             IntegrityError: a record was altered, removed or put elsewhere; the message names the first one.
         """
         with self._reading() as connection:
             rows = connection.execute(_chain_of(model).order_by(_decisions.c.position)).all()
+        _check_epochs(self.epochs(model), [_decision(row) for row in rows])
         previous = ""
         for position, row in enumerate(rows, start=1):
             expected = _record_hash(previous, row.canonical, row.links)
@@ -282,6 +284,20 @@ def _is_away(error: sa.exc.OperationalError) -> bool:
 
 def _record_hash(previous: str, canonical: bytes, links: bytes) -> str:
     return hashlib.sha256(previous.encode() + canonical + links).hexdigest()
+
+
+def _check_epochs(epochs: Sequence[Epoch], decisions: Sequence[Decision]) -> None:
+    """Epochs count from 1, and each has the version that its decision named."""
+    decided = {decision.decision_id: decision.action for decision in decisions}
+    for number, epoch in enumerate(epochs, start=1):
+        what = f"Epoch {epoch.epoch} of {epoch.model!r}"
+        if epoch.epoch != number:
+            raise IntegrityError(what, f"epoch {number}", "a gap")
+        match decided.get(epoch.decision_id):
+            case Promote(version=version) | Rollback(to_version=version) if version != epoch.version:
+                raise IntegrityError(what, f"version {version}", f"version {epoch.version}")
+            case _:
+                pass
 
 
 def _chain_of(model: str) -> sa.Select[Any]:

@@ -72,20 +72,18 @@ def load(folder: Path, *, expected_digest: str, extra_types: Sequence[str] = ())
     """
     _check_files(folder)
     described = _described(folder)
-    manifest = _read_json(folder, MANIFEST)
+    manifest = _read_json(folder / MANIFEST)
+    inputs = _inputs(described)
     task = _task(described)
+    golden = _golden(folder / GOLDEN, list(inputs))
     pipeline = _pipeline(folder / SKOPS_FILE, extra_types)
-    inputs = json.loads(described["signature"]["inputs"])
-    golden = _golden(folder)
-    columns = tuple(column["name"] for column in inputs)
-    questions = golden[list(columns)]
+    questions = golden[list(inputs)]
     digest = export.model_digest(pipeline, questions)
     if digest != expected_digest:
         what = f"Digest of the model in {folder}"
         raise IntegrityError(what, expected_digest, digest)
-    _check_golden(folder, predict(task, pipeline, questions), golden[PREDICTION].to_numpy())
-    kinds = tuple(column["type"] for column in inputs)
-    return LoadedModel(pipeline, task, columns, kinds, digest, manifest)
+    _check_golden(folder, predict(task, pipeline, questions), golden[PREDICTION].to_numpy(np.float64))
+    return LoadedModel(pipeline, task, tuple(inputs), tuple(inputs.values()), digest, manifest)
 
 
 def _pipeline(path: Path, extra_types: Sequence[str]) -> Any:
@@ -97,10 +95,10 @@ def _pipeline(path: Path, extra_types: Sequence[str]) -> Any:
 
 def _check_files(folder: Path) -> None:
     """Against `contents.json`: nothing missing, nothing added, nothing changed, and no pickle at all."""
-    recorded = _read_json(folder, CONTENTS)
+    recorded = _read_json(folder / CONTENTS)
     found = {name: digest for name, digest in digests_in(folder).items() if name not in _ADDED_BY_MLFLOW}
     for name in sorted(recorded.keys() | found.keys()):
-        if Path(name).suffix in _PICKLES:
+        if Path(name).suffix.lower() in _PICKLES:
             raise IntegrityError(str(folder), "no pickle", name)
         if recorded.get(name) != found.get(name):
             what = f"File {name!r} in {folder}"
@@ -109,9 +107,13 @@ def _check_files(folder: Path) -> None:
 
 def _described(folder: Path) -> dict[str, Any]:
     """Read `MLmodel` as plain YAML, and refuse anything but skops loaded by MLflow's scikit-learn flavour."""
-    described = yaml.safe_load(_read(folder, "MLmodel"))
-    flavors = described.get("flavors", {}) if isinstance(described, dict) else {}
-    pyfunc, sklearn = flavors.get("python_function", {}), flavors.get("sklearn", {})
+    path = folder / "MLmodel"
+    try:
+        described = yaml.safe_load(_read(path))
+    except yaml.YAMLError as error:
+        raise IntegrityError(str(path), "plain YAML", str(error).splitlines()[0]) from error
+    flavors = _mapping(_mapping(described).get("flavors"))
+    pyfunc, sklearn = _mapping(flavors.get("python_function")), _mapping(flavors.get("sklearn"))
     wanted = {
         "flavors": (["python_function", "sklearn"], sorted(flavors)),
         "loader_module": ("mlflow.sklearn", pyfunc.get("loader_module")),
@@ -122,7 +124,7 @@ def _described(folder: Path) -> dict[str, Any]:
     }
     for name, (expected, found) in wanted.items():
         if expected != found:
-            what = f"{name!r} in {folder / 'MLmodel'}"
+            what = f"{name!r} in {path}"
             raise IntegrityError(what, str(expected), str(found))
     return dict(described)
 
@@ -135,31 +137,53 @@ def _task(described: Mapping[str, Any]) -> Task:
     raise IntegrityError("predict_fn", f"one of {sorted(PREDICT_FUNCTIONS.values())}", str(found))
 
 
-def _golden(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(io.BytesIO(_read(folder, GOLDEN)))
+def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
+    """Types of the input columns by name, in the order of the signature."""
+    try:
+        columns = json.loads(described["signature"]["inputs"])
+        return {column["name"]: column["type"] for column in columns}
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError("signature", "named columns", repr(described.get("signature"))) from error
+
+
+def _golden(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        golden = pd.read_parquet(io.BytesIO(_read(path)))
+    except (ValueError, OSError) as error:
+        raise IntegrityError(str(path), "a Parquet file", str(error)) from error
+    wanted = [*columns, PREDICTION]
+    if golden.empty or list(golden.columns) != wanted:
+        raise IntegrityError(str(path), f"rows of {wanted}", f"{len(golden)} rows of {list(golden.columns)}")
+    return golden
 
 
 def _check_golden(folder: Path, found: np.ndarray, recorded: np.ndarray) -> None:
     """Compare the bits: a model that answers almost the same is another model."""
-    if len(recorded) == 0:
-        what = f"Golden rows in {folder}"
-        raise IntegrityError(what, "at least one", "none")
-    if found.astype(np.float64).tobytes() == recorded.astype(np.float64).tobytes():
+    different = np.flatnonzero(found.view(np.int64) != recorded.view(np.int64))
+    if not different.size:
         return
-    row = int(np.flatnonzero(found.view(np.int64) != recorded.astype(np.float64).view(np.int64))[0])
+    row = int(different[0])
     what = f"Golden row {row} in {folder}"
     raise IntegrityError(what, float(recorded[row]).hex(), float(found[row]).hex())
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    content = json.loads(_read(folder, name))
+def _read_json(path: Path) -> dict[str, Any]:
+    text = _read(path)
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise IntegrityError(str(path), "a JSON object", str(error)) from error
     if not isinstance(content, dict):
-        raise IntegrityError(str(folder / name), "a JSON object", type(content).__name__)
+        raise IntegrityError(str(path), "a JSON object", type(content).__name__)
     return content
 
 
-def _read(folder: Path, name: str) -> bytes:
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _read(path: Path) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
-        raise IntegrityError(str(folder / name), "a file", "none") from error
+        raise IntegrityError(str(path), "a file", "none") from error

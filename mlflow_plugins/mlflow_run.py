@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mlflow_plugins.answers import answers
 from mlflow_plugins.connection import Connection
 from mlflow_plugins.dataset_source import SOURCE_TYPE, LakeDatasetSource
-from mlflow_plugins.models import ModelPackage, column_schema, log_model
+from mlflow_plugins.models import MODEL_SCHEME, ModelPackage, column_schema, log_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ class MlflowRun:
         self._connection = connection
         self._run_id = run_id
         self._once_per_step = once_per_step
+        self._model_id: str | None = None
 
     @property
     def run_id(self) -> str:
@@ -48,11 +49,14 @@ class MlflowRun:
             self._log(params=batch)
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0, at: datetime | None = None) -> None:
-        """Log metrics at a step; `at` is the logical time they belong to, the wall clock when left out."""
+        """Log metrics at a step; `at` is the logical time they belong to, the wall clock when left out.
+
+        Once a model is logged, they are the model's as well and show on its page.
+        """
         from mlflow.entities import Metric
 
         millis = int((time.time() if at is None else at.timestamp()) * 1000)
-        found = [Metric(key, float(value), millis, step) for key, value in values.items()]
+        found = [Metric(key, float(value), millis, step, model_id=self._model_id) for key, value in values.items()]
         new = self._not_logged_at(step, found) if self._once_per_step else found
         for batch in _batches(new, _BATCH):
             self._log(metrics=batch)
@@ -103,7 +107,9 @@ class MlflowRun:
         Raises:
             ModelNotStorableError: the pipeline holds a type that is not allowed.
         """
-        return log_model(self._connection, self._run_id, package, name)
+        source = log_model(self._connection, self._run_id, package, name)
+        self._model_id = source.removeprefix(MODEL_SCHEME)
+        return source
 
     def _log(self, **batch: Any) -> None:
         with answers(self._connection.tracking_uri):

@@ -36,6 +36,7 @@ MANIFEST, GOLDEN, REFERENCE, CONTENTS = (
     "contents.json",
 )
 PREDICTION = "prediction"
+MODEL_SCHEME = "models:/"
 
 # What plain pyfunc calls: for a yes or no, both probabilities.
 PREDICT_FUNCTIONS = {Task.BINARY: "predict_proba", Task.REGRESSION: "predict"}
@@ -86,7 +87,7 @@ def log_model(connection: Connection, run_id: str, package: ModelPackage, name: 
         client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
-    return f"models:/{logged.model_id}"
+    return MODEL_SCHEME + str(logged.model_id)
 
 
 def save_model(package: ModelPackage, folder: Path, described: Model | None = None) -> None:

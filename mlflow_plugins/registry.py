@@ -7,24 +7,26 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from lifecycle.errors import AliasNotSetError, IntegrityError, VersionNotFoundError
 from lifecycle.ports import Alias, RegisteredVersion
 from mlflow_plugins.answers import answers
 from mlflow_plugins.connection import Connection
-from mlflow_plugins.tracking import folder_of
+from mlflow_plugins.models import MODEL_SCHEME
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 KEY_TAG, DIGEST_TAG = "incumbent.key", "incumbent.digest"
 
-# Two clients that create the same alias at once: one is answered 400 IntegrityError by MLflow's database.
-_ALIAS_TRIES, _ALIAS_PAUSE = 5, 0.05
+# When two clients create the same alias or tag at once, MLflow answers one of them 400 IntegrityError.
+_TRIES, _PAUSE = 6, 0.05
 
 
 class MlflowRegistry:
@@ -51,7 +53,7 @@ class MlflowRegistry:
         if known is not None:
             return known
         self.connection.use()
-        model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
+        model_id = source.removeprefix(MODEL_SCHEME) if source.startswith(f"{MODEL_SCHEME}m-") else None
         with self._answers():
             self._ensure_registered(model)
             # Nothing to wait for: a version that is made is ready.
@@ -112,9 +114,9 @@ class MlflowRegistry:
         """
         self._version(model, at)
         with self._answers():
-            self._set_alias(model, alias, at)
+            _insisted(self.connection.client.set_registered_model_alias, model, alias.value, str(at))
             for key, value in tags.items():
-                self.connection.client.set_model_version_tag(model, str(at), key, value)
+                _insisted(self.connection.client.set_model_version_tag, model, str(at), key, value)
         self._check_pointed(model, alias, at, tags)
 
     def describe(self, model: str, version: int | None, text: str) -> None:
@@ -131,13 +133,19 @@ class MlflowRegistry:
 
         Raises:
             VersionNotFoundError: there is none of this number.
+            IntegrityError: the folder it was stored in is gone.
             UnreachableError: MLflow does not answer.
         """
         self._version(model, version)
         with self._answers():
             location = self.connection.client.get_model_version_download_uri(model, str(version))
-        folder = folder_of(location)
-        return folder if folder is not None else self._downloaded(location)
+        folder = _folder_of(location)
+        if folder is None:
+            return self._downloaded(location)
+        if not folder.is_dir():
+            what = f"Artifact of {model!r} version {version}"
+            raise IntegrityError(what, str(folder), "no such folder on this machine")
+        return folder
 
     def url(self, model: str, version: int) -> str:
         """Page of a version in the MLflow UI."""
@@ -178,18 +186,6 @@ class MlflowRegistry:
         versions.append({"name": made.name, "version": int(made.version)})
         self.connection.client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
 
-    def _set_alias(self, model: str, alias: Alias, at: int) -> None:
-        from mlflow.exceptions import MlflowException
-
-        for tried in range(1, _ALIAS_TRIES + 1):
-            try:
-                self.connection.client.set_registered_model_alias(model, alias.value, str(at))
-                return
-            except MlflowException as error:
-                if error.error_code != "BAD_REQUEST" or tried == _ALIAS_TRIES:
-                    raise
-                time.sleep(_ALIAS_PAUSE * tried)
-
     def _check_pointed(self, model: str, alias: Alias, at: int, tags: Mapping[str, str]) -> None:
         pointed = self.pointed(model, alias)
         if pointed != at:
@@ -217,6 +213,20 @@ class MlflowRegistry:
         return folder
 
 
+def _insisted(write: Callable[..., None], *given: str) -> None:
+    """Write an alias or a tag, again when somebody else created the same one in the same instant."""
+    from mlflow.exceptions import MlflowException
+
+    for tried in range(1, _TRIES + 1):
+        try:
+            write(*given)
+            return
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST" or tried == _TRIES:
+                raise
+            time.sleep(_PAUSE * tried)
+
+
 def _registered(found: ModelVersion) -> RegisteredVersion:
     tags = dict(found.tags)
     return RegisteredVersion(
@@ -227,6 +237,14 @@ def _registered(found: ModelVersion) -> RegisteredVersion:
         run_id=found.run_id or "",
         tags=tags,
     )
+
+
+def _folder_of(location: str) -> Path | None:
+    """The folder that a local address names; none when it is not on this machine."""
+    parts = urlparse(location)
+    if parts.scheme not in ("", "file"):
+        return None
+    return Path(url2pathname(parts.path) if parts.scheme else location)
 
 
 def _says_no_alias(error: Exception) -> bool:

@@ -12,10 +12,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import psutil
 
@@ -180,11 +177,3 @@ def _is_dead(process: str) -> bool:
         return f"{psutil.Process(int(pid)).create_time():.2f}" != started
     except psutil.NoSuchProcess:
         return True
-
-
-def folder_of(uri: str) -> Path | None:
-    """The folder that a local artifact URI names; none when it is not on this machine."""
-    parts = urlparse(uri)
-    if parts.scheme not in ("", "file"):
-        return None
-    return Path(url2pathname(parts.path) if parts.scheme else uri)

@@ -55,7 +55,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--workers", "1"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment.pop("_MLFLOW_SERVER_ARTIFACT_ROOT", None)
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

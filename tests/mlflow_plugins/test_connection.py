@@ -21,6 +21,7 @@ def test_everything_lies_in_the_given_folder_and_nothing_in_mlruns(
     with MlflowTracker(connection).run("late / flights", "first") as run:
         run.text("hello", "notes/hello.txt")
 
+    assert "_MLFLOW_SERVER_ARTIFACT_ROOT" not in os.environ
     default = connection.client.get_experiment("0")
     assert default.artifact_location.startswith((tmp_path / "state/artifacts").as_uri())
     assert list(elsewhere.iterdir()) == []

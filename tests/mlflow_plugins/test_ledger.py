@@ -251,6 +251,25 @@ def test_a_forged_record_is_noticed(tmp_path: Path, forgery: str, decision_on: D
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("forgery", "found"),
+    [("UPDATE epochs SET version = 9 WHERE epoch = 2", "version 9"), ("DELETE FROM epochs WHERE epoch = 1", "a gap")],
+)
+def test_a_forged_epoch_is_noticed(tmp_path: Path, forgery: str, found: str, decision_on: DecisionOn) -> None:
+    ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    for number in (1, 2):
+        decision = ledger.record(decision_on("late-flights", f"challenger:{number}", Promote(number, "better")))
+        ledger.advance(epoch_of("late-flights", number, decision.decision_id, version=number))
+    assert ledger.verify_chain("late-flights").records == 2
+
+    with sa.create_engine(f"sqlite:///{tmp_path / 'ledger.db'}").begin() as connection:
+        connection.execute(sa.text(forgery))
+
+    with pytest.raises(IntegrityError, match=f"Epoch 2 of 'late-flights': expected .*, found {found}"):
+        ledger.verify_chain("late-flights")
+    ledger.close()
+
+
 def test_a_chain_that_was_cut_off_shows_in_its_head(tmp_path: Path, decision_on: DecisionOn) -> None:
     ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.record(decision_on("late-flights", "challenger:1"))

@@ -32,6 +32,19 @@ def test_a_model_is_stored_under_its_run(mlflow_at: Connection, name: str, packa
     assert output.model_id == logged.model_id
 
 
+def test_metrics_logged_after_the_model_are_the_models_too(
+    mlflow_at: Connection, name: str, package: ModelPackage
+) -> None:
+    with MlflowTracker(mlflow_at).run(name, "train") as run:
+        run.metrics({"rows": 400})
+        source = run.model(package)
+        run.metrics({"brier": 0.2})
+
+    logged = mlflow_at.client.get_logged_model(source.removeprefix("models:/"))
+    assert {metric.key: metric.value for metric in logged.metrics} == {"brier": 0.2}
+    assert mlflow_at.client.get_run(run.run_id).data.metrics == {"rows": 400, "brier": 0.2}
+
+
 def test_the_folder_holds_the_files_of_the_caller_and_the_hash_of_each(package: ModelPackage, tmp_path: Path) -> None:
     extra = tmp_path / "profile.json"
     extra.write_text("{}")

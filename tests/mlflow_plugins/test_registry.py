@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -190,6 +193,42 @@ def test_an_artifact_is_downloaded_once(registry: MlflowRegistry, name: str, sou
     assert (folder / "MLmodel").stat().st_mtime_ns == before
     remote = registry.connection.tracking_uri.startswith("http")
     assert [path.is_dir() for path in folder.parent.iterdir() if remote] == ([True] if remote else [])
+
+
+def test_an_artifact_whose_folder_is_gone_is_told(
+    embedded: Connection, name: str, package: ModelPackage, tmp_path: Path
+) -> None:
+    registry = MlflowRegistry(embedded, tmp_path)
+    with MlflowTracker(embedded).run(name, "train") as run:
+        registered(registry, name, (run.model(package), run.run_id), "week 1")
+    shutil.rmtree(registry.artifact(name, 1))
+
+    with pytest.raises(IntegrityError, match="found no such folder on this machine"):
+        registry.artifact(name, 1)
+
+
+def test_a_kill_after_registering_leaves_a_version_that_the_next_try_finds(
+    embedded: Connection, name: str, package: ModelPackage, tmp_path: Path
+) -> None:
+    with MlflowTracker(embedded).run(name, "train") as run:
+        source = run.model(package), run.run_id
+    code = f"""
+import os, pathlib
+from mlflow_plugins.connection import connect
+from mlflow_plugins.registry import MlflowRegistry
+connection = connect({embedded.tracking_uri!r}, artifacts=pathlib.Path({str(embedded.artifacts)!r}))
+registry = MlflowRegistry(connection, pathlib.Path({str(tmp_path)!r}))
+registry._link = lambda *_: os.kill(os.getpid(), 9)
+tags = {{"incumbent.key": "week 1", "incumbent.digest": "digest of week 1"}}
+registry.register({name!r}, source={source[0]!r}, run_id={source[1]!r}, tags=tags)
+"""
+    killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+
+    again = registered(MlflowRegistry(embedded, tmp_path), name, source, "week 1")
+
+    assert (again.version, again.digest) == (1, "digest of week 1")
+    assert len(MlflowRegistry(embedded, tmp_path).versions(name)) == 1
 
 
 def test_the_url_of_a_version_is_its_page(embedded: Connection, tmp_path: Path) -> None:
