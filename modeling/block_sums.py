@@ -34,9 +34,15 @@ class Rows:
     blocks: int
 
 
+MOST_BLOCKS = 500
+"""Above this, neighbouring blocks are merged: still independent, and an interval gains nothing from more."""
+
+
 def in_canonical_order(y: Floats, predictions: tuple[Floats, ...], blocks: NDArray[np.int64]) -> Rows:
     """Sort rows by block and value: a float sum depends on its order, and evidence must not."""
     names, numbers = np.unique(blocks, return_inverse=True)
+    if len(names) > MOST_BLOCKS:
+        names, numbers = names[:MOST_BLOCKS], numbers * MOST_BLOCKS // len(names)
     order = np.lexsort((*reversed(predictions), y, numbers))
     return Rows(y[order], tuple(p[order] for p in predictions), numbers[order].astype(np.int64), len(names))
 

@@ -115,8 +115,9 @@ def rows_of(metric: str, y: ArrayLike, predictions: Sequence[ArrayLike], blocks:
 
 def multiplicities(blocks: int, how: Resampling) -> Draws:
     """How often each block is in each draw; depends on the number of blocks and the seed alone."""
-    generator = np.random.default_rng(how.seed)
-    return generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=how.draws).astype(np.float64)
+    drawn = np.random.default_rng(how.seed).integers(blocks, size=(how.draws, blocks))
+    places = drawn + blocks * np.arange(how.draws)[:, None]
+    return np.bincount(places.ravel(), minlength=places.size).reshape(drawn.shape).astype(np.float64)
 
 
 def estimate(metric: str, whole: float, drawn: Floats, rows: Rows, how: Resampling) -> Estimate:

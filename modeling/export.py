@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ ALLOWED_TYPES = frozenset(
 list inside a model file would let the model vouch for itself."""
 
 
+# What skops and zipfile raise on a file that is cut short or altered.
+_DAMAGE = (OSError, LookupError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
 def save(model: Any, path: Path) -> Path:
     """Write a fitted pipeline as a skops file; whether it may be loaded is for `load` to say."""
     import skops.io
@@ -48,7 +52,6 @@ def load(path: Path, *, extra_types: Iterable[str] = ()) -> Any:
         UntrustedTypeError: the file holds other types.
         UnreadableModelError: it is no skops file, damaged, or of another scikit-learn.
     """
-    import skops.io
     from sklearn.exceptions import InconsistentVersionWarning
 
     trusted = ALLOWED_TYPES | set(extra_types)
@@ -56,19 +59,33 @@ def load(path: Path, *, extra_types: Iterable[str] = ()) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
-            return skops.io.load(path, trusted=sorted(trusted))
+            return _read(path, trusted)
         except InconsistentVersionWarning as error:
             raise UnreadableModelError(path, f"made with scikit-learn {error.original_sklearn_version}") from error
 
 
 def refuse_untrusted(path: Path, trusted: Iterable[str]) -> None:
-    """Look at the types of a skops file without making anything."""
+    """Look at the types of a skops file without making anything.
+
+    Raises:
+        UntrustedTypeError: the file holds types other than the trusted ones.
+        UnreadableModelError: it is no skops file, or damaged.
+    """
     import skops.io
 
     try:
         found = skops.io.get_untrusted_types(file=path)
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+    except _DAMAGE as error:
         raise UnreadableModelError(path, f"{type(error).__name__}: {error}") from error
     unknown = set(found) - set(trusted)
     if unknown:
         raise UntrustedTypeError(path, unknown)
+
+
+def _read(path: Path, trusted: Iterable[str]) -> Any:
+    import skops.io
+
+    try:
+        return skops.io.load(path, trusted=sorted(trusted))
+    except _DAMAGE as error:
+        raise UnreadableModelError(path, f"{type(error).__name__}: {error}") from error

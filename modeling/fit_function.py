@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from modeling.errors import FitFunctionError, SearchRangeError
-from modeling.pipeline import build, missing_as_nan
+from modeling.pipeline import fitted
 from modeling.tasks import Floats
 
 
@@ -74,11 +74,10 @@ class FitFunction:
         arguments = {name: tunable.default for name, tunable in self.tunables.items()} | dict(values or {})
         if self.takes_seed:
             arguments["seed"] = seed
-        train = missing_as_nan(X)
-        made = self._call(train, y, arguments)
+        made = self._call(X, y, arguments)
         if not hasattr(made, "fit") or not hasattr(made, "predict"):
             raise FitFunctionError(self.name, f"it returned {type(made).__name__}, which has no fit and predict")
-        return made if _is_fitted(made) else build(made, train, seed=seed).fit(train, y)
+        return made if _is_fitted(made) else fitted(made, X, y, seed=seed)
 
     def _call(self, X: pd.DataFrame, y: Floats, arguments: Mapping[str, float]) -> Any:
         try:

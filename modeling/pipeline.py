@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from modeling.errors import ColumnTypeError
+from modeling.tasks import Floats
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -106,9 +107,18 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**dict.fromkeys(unset, seed))
 
 
-def missing_as_nan(X: pd.DataFrame) -> pd.DataFrame:
-    """The frame to fit on: OrdinalEncoder takes None for one more category, and only NaN for missing.
+def fitted(estimator: Any, X: pd.DataFrame, y: Floats, *, seed: int) -> Pipeline:
+    """Build the pipeline and fit it on prepared rows."""
+    from sklearn.pipeline import Pipeline
 
-    At prediction both work, because a None that was not seen in training is an unknown category.
+    rows = X if isinstance(estimator, Pipeline) else _missing_as_nan(X)
+    return build(estimator, X, seed=seed).fit(rows, y)
+
+
+def _missing_as_nan(X: pd.DataFrame) -> pd.DataFrame:
+    """The frame to fit our encoder on: OrdinalEncoder takes None for one more category, and only NaN for missing.
+
+    At prediction both work, because a None that was not seen in training is an unknown category. A pipeline of
+    the user's own is fitted on what it will be asked with.
     """
     return X.assign(**{name: X[name].where(X[name].notna(), np.nan) for name in X.columns if X[name].dtype == object})
