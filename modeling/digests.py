@@ -105,6 +105,8 @@ class _Traversal:
         name = f"{type(value).__module__}.{type(value).__qualname__}".encode()
         if isinstance(value, np.random.Generator):
             return _hash("object", name, self.digest(value.bit_generator.state))
+        if isinstance(value, np.random.RandomState):
+            return _hash("object", name, self.digest(value.get_state(legacy=False)))
         reduced = value.__reduce_ex__(2)
         if isinstance(reduced, str):
             return _hash("object", name, reduced.encode())
