@@ -127,7 +127,7 @@ def _own(label: Label, spine: Spine, questions: pl.DataFrame, lake: Lake, as_of:
             left_on="_until",
             right_on="available_at",
             by=KEY,
-            strategy="backward",
+            strategy="backward", check_sortedness=False,
         )
         .sort("_place")
     )

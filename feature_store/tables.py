@@ -179,7 +179,7 @@ def _versions(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
         ordered = part.sort("available_at", SEQUENCE).unique([KEY, "available_at"], keep="last", maintain_order=True)
         ordered = ordered.with_columns(pl.col("available_at").alias("_stamp"))
         found.append(
-            stamps.join_asof(ordered, on="_stamp", by=KEY, strategy="backward").filter(pl.col(ROW).is_not_null())
+            stamps.join_asof(ordered, on="_stamp", by=KEY, strategy="backward", check_sortedness=False).filter(pl.col(ROW).is_not_null())
         )
     return found
 

@@ -173,6 +173,8 @@ def _kept_type(dtype: pl.DataType) -> pl.DataType:
 def _by_polars(view: _View, name: str, expression: pl.Expr) -> pl.DataFrame:
     """Put every window's rows side by side and let Polars aggregate them."""
     count = len(view.low)
+    if not count:
+        return pl.DataFrame({name: [], "_size": []})
     roots = expression.meta.root_names() or [KEY]
     values = view.rows.select(*dict.fromkeys(roots))
     pieces = []
