@@ -211,12 +211,13 @@ class SqlLedger:
         """
         with self._reading() as connection:
             rows = connection.execute(_chain_of(model).order_by(_decisions.c.position)).all()
-        _check_epochs(self.epochs(model), [_decision(row) for row in rows])
+        decisions = [_decision(row) for row in rows]
+        _check_epochs(self.epochs(model), decisions)
         previous = ""
-        for position, row in enumerate(rows, start=1):
+        for position, (row, decision) in enumerate(zip(rows, decisions, strict=True), start=1):
             expected = _record_hash(previous, row.canonical, row.links)
             found = row.record_hash if (row.position, row.previous_hash) == (position, previous) else "a gap"
-            if found != expected or _decision(row).decision_id != row.decision_id:
+            if found != expected or decision.decision_id != row.decision_id:
                 what = f"Decision {row.decision_id} (record {position}) of {model!r}"
                 raise IntegrityError(what, expected, found)
             previous = expected

@@ -192,10 +192,10 @@ def test_a_run_with_tags_and_five_metrics_is_cheap(embedded: Connection, name: s
         pass
     spent = []
     for number in range(9):
-        began = time.perf_counter()
+        began = time.process_time()  # the wall clock would tell how busy the machine is
         with tagged({FLOW_RUN_ID: "flow"}), tracker.run(name, f"{number}") as run:
             run.metrics({f"m{metric}": metric for metric in range(5)})
-        spent.append(time.perf_counter() - began)
+        spent.append(time.process_time() - began)
 
     assert sorted(spent)[4] < 0.1
 
