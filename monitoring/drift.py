@@ -87,7 +87,7 @@ def _too_few(reference_rows: int, rows: int) -> str:
 def _nulls(column: pd.Series[Any], used: int, reference: NumberReference | TextReference) -> str:
     if used == len(column) and not reference.null_share:
         return ""
-    return f"{1 - used / len(column):.1%} null, {reference.null_share:.1%} in the reference"
+    return f"{(len(column) - used) / len(column):.1%} null, {reference.null_share:.1%} in the reference"
 
 
 def wasserstein(reference: Floats, current: Floats) -> float:
