@@ -283,7 +283,8 @@ class _Intake:
         for time in (None, *self.source.later):
             table = table_of(self.source, time)
             rows = appending[table]
-            if rows.is_empty() and (time is not None or self.lake.exists(table)):
+            # A table is made before its first row, so that the types of nothing known are those of something.
+            if rows.is_empty() and (self.lake.exists(table) or pl.Null in rows.dtypes):
                 continue
             self._append(table, rows, self._columns(time))
 
