@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.model import Model, load_model
 from flows.results import Result
-from flows.servers import Server, end_leftovers, live_server, start_prefect
+from flows.servers import Server, addressed, end_leftovers, live_server, start_prefect
 from flows.settings import Settings, read_settings, set_environment
 from lifecycle.moments import iso, parse_moment
 
@@ -39,13 +39,14 @@ _connection: Connection | None = None
 
 def begin(settings: Settings | None = None) -> Connection:
     """Start what is missing, without waiting for it: the imports that follow take as long as the server does."""
-    global _connection  # noqa: PLW0603 - one connection a process, as Prefect's own settings are
+    global _connection
     if _connection is None:
         settings = settings or read_settings()
         settings.folder.mkdir(parents=True, exist_ok=True)
         end_leftovers(settings)
         url = settings.prefect.api_url or _api(live_server(settings, "prefect"))
         started = None if url else start_prefect(settings, services=False)
+        settings = addressed(settings)  # what is stored from here on links to the ports that were found free
         _connection = Connection(settings, url or f"{started.url}/api", started)  # type: ignore[union-attr]  # one of both
         set_environment(settings, _connection.api_url)
         atexit.register(close)
@@ -54,7 +55,7 @@ def begin(settings: Settings | None = None) -> Connection:
 
 def close() -> None:
     """Stop what `begin` started."""
-    global _connection  # noqa: PLW0603 - as above
+    global _connection
     if _connection is not None:
         _connection.close()
         _connection = None

@@ -18,6 +18,7 @@ import polars as pl
 from feature_store.lake import Lake
 from feature_store.source import Source
 from flows.model import Model, load_model
+from flows.servers import addressed
 from flows.settings import Settings, read_settings
 from lifecycle.decisions import Epoch
 from lifecycle.errors import NoChampionError
@@ -147,6 +148,6 @@ def current_loop() -> Loop:
     if loop is None:
         from flows.decide import ask_for_training
 
-        loop = build(read_settings(), start_training=ask_for_training)
+        loop = build(addressed(read_settings()), start_training=ask_for_training)
         _current.set(loop)
     return loop
