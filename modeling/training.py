@@ -18,6 +18,7 @@ from modeling.errors import LengthMismatchError
 from modeling.evaluation import Resampling, block_interval
 from modeling.fit_function import FitFunction, as_fit_function
 from modeling.pipeline import prepare
+from modeling.recalibration import Recalibration, recalibrate
 from modeling.splits import Indices, Moments, Split, from_numpy, time_split
 from modeling.tasks import Floats, Task, labels_for, predict
 
@@ -138,6 +139,7 @@ def train(
     fit: Any,
     plan: TrainingPlan,
     champion_predict: Callable[[pd.DataFrame], Floats] | None = None,
+    recalibration: Recalibration | None = None,
 ) -> TrainingResult:
     """Fit each candidate, evaluate all on the same rows, and name the best by its value.
 
@@ -146,6 +148,7 @@ def train(
         fit: an estimator, a pipeline, or a fit function.
         plan: task, metric, times and seed.
         champion_predict: answers of the champion to evaluation rows, given as they are in the training set.
+        recalibration: the champion's model, to make it a candidate too; binary tasks only.
 
     Raises:
         TooFewRowsError: not enough to train on or to evaluate on.
@@ -162,6 +165,9 @@ def train(
     judged = training_set.take(split.evaluation_index)
     contest = _Contest(plan, prepare(judged.X), labels_for(plan.task, judged.y), blocks)
     fitted = _fit_all(training_set, as_fit_function(fit), plan, split)
+    if recalibration is not None and plan.task is Task.BINARY:
+        mended = recalibrate(recalibration, training_set.take(recalibration.rows(training_set, split)), plan)
+        fitted += (mended,) if mended else ()
     answers = {one.name: predict(plan.task, one.model, contest.X) for one in fitted}
     scores = tuple(contest.score(one.name, answers[one.name], one) for one in fitted)
     best = fitted[scores.index(contest.best(scores))]

@@ -8,8 +8,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from modeling.candidates import Candidate, candidates
 from modeling.digests import golden_rows, model_digest
 from modeling.errors import LengthMismatchError, TooFewBlocksError, TooFewRowsError
+from modeling.export import load, save
 from modeling.fit_function import as_fit_function, tune
 from modeling.pipeline import prepare
+from modeling.recalibration import Recalibration, recalibrate
 from modeling.search import search, validation_split
 from modeling.splits import to_numpy
 from modeling.tasks import Task, predict
@@ -154,6 +156,51 @@ def test_an_evaluation_of_too_few_days_is_refused(training_set, plan):
 def test_columns_of_two_lengths_are_refused(training_set):
     with pytest.raises(LengthMismatchError, match="'y': 3"):
         replace(training_set, y=training_set.y[:3])
+
+
+def overconfident(training_set, plan):
+    """A champion that was trained on January, and whose probabilities have been wrong since."""
+    january = training_set.take(np.flatnonzero(training_set.as_of < np.datetime64("2013-02-01")))
+    wrong = np.where(np.arange(len(january)) % 3 == 0, 1.0, january.y)
+    model = as_fit_function(BOOSTED)(prepare(january.X), wrong, seed=1)
+    return Recalibration(model, datetime(2013, 2, 1, tzinfo=UTC))
+
+
+def test_a_champion_that_is_wrong_about_its_level_becomes_a_candidate_when_mended(training_set, plan):
+    champion = overconfident(training_set, plan)
+
+    def answers(X):
+        return predict(Task.BINARY, champion.model, prepare(X))
+
+    result = train(training_set, BOOSTED, plan(), answers, champion)
+
+    lines = {line.name: line.estimate.value for line in result.table}
+    assert result.alternatives == 3
+    assert lines["champion recalibrated"] < lines["champion"] - 0.01
+
+
+def test_a_mended_champion_is_as_old_as_the_champion(training_set, plan):
+    champion = overconfident(training_set, plan)
+
+    mended = recalibrate(champion, training_set.take(np.arange(3000, 5000)), plan())
+
+    assert (mended.newest_label, mended.rows) == (champion.newest_label, 2000)
+
+
+def test_mending_twice_leaves_one_sigmoid_that_can_be_read_back(training_set, plan, tmp_path):
+    champion, rows = overconfident(training_set, plan), training_set.take(np.arange(3000, 5000))
+
+    once = recalibrate(champion, rows, plan())
+    twice = recalibrate(Recalibration(once.model, champion.newest_label), rows, plan())
+
+    golden = golden_rows(prepare(training_set.X))
+    assert model_digest(twice.model, golden) == model_digest(once.model, golden)
+    again = load(save(once.model, tmp_path / "model.skops"))
+    assert model_digest(again, golden) == model_digest(once.model, golden)
+
+
+def test_too_few_new_rows_mend_nothing(training_set, plan):
+    assert recalibrate(overconfident(training_set, plan), training_set.take(np.arange(499)), plan()) is None
 
 
 MAX_ITER = tune(1, 1, 10)
