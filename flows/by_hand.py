@@ -20,7 +20,9 @@ from lifecycle.decisions import Decision, Links
 @flow(name="promote by hand", flow_run_name="promote version {version} by hand")
 def promote_by_hand(model: str, as_of: str, version: int, reason: str) -> Result:
     """Make a registered version the champion because a person says so."""
-    return carry_out("decide", model, as_of, lambda step: _decide(step, Promote(version, reason)), part=f" by hand promote {version}")
+    return carry_out(
+        "decide", model, as_of, lambda step: _decide(step, Promote(version, reason)), part=f" by hand promote {version}"
+    )
 
 
 @flow(name="roll back by hand")
@@ -30,7 +32,9 @@ def rollback_by_hand(model: str, as_of: str, reason: str) -> Result:
     Raises:
         SpecError: there is no previous champion.
     """
-    return carry_out("decide", model, as_of, lambda step: _decide(step, _rollback(step, reason)), part=" by hand rollback")
+    return carry_out(
+        "decide", model, as_of, lambda step: _decide(step, _rollback(step, reason)), part=" by hand rollback"
+    )
 
 
 def _rollback(step: Step, reason: str) -> Rollback:

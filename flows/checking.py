@@ -80,7 +80,7 @@ def _sample(model: Model, lake: Lake) -> pl.DataFrame:
 
 def _end(asked: pl.DataFrame) -> datetime:
     newest = asked["as_of"].max()
-    assert isinstance(newest, datetime)  # noqa: S101 - as_of is never null
+    assert isinstance(newest, datetime)
     return newest
 
 
@@ -109,4 +109,6 @@ def _refuse_leaks(model: Model, known: pl.DataFrame) -> None:
             continue
         auc = metric_value("auc", y, x[name].fillna(x[name].median()).to_numpy())
         if max(auc, 1 - auc) > _SUSPICIOUS:
-            raise SpecError("Model.features", name, f"Alone it ranks the labels with AUC {auc:.3f}: it seems to know them.")
+            raise SpecError(
+                "Model.features", name, f"Alone it ranks the labels with AUC {auc:.3f}: it seems to know them."
+            )

@@ -26,6 +26,9 @@ from lifecycle.records import from_plain
 RETRAIN_EVENT = "incumbent.retrain"
 """Emitted where a decision to retrain is carried out by an automation; the deployed train flow answers it."""
 
+ON_CHALLENGER = " on the challenger"
+"""Tells the decision on what a training registered from the decision on the window, both at the same moment."""
+
 
 @flow(name="decide", flow_run_name="decide {as_of}")
 def decide(model: str, as_of: str | None = None) -> Result:
@@ -36,7 +39,7 @@ def decide(model: str, as_of: str | None = None) -> Result:
 @flow(name="judge", flow_run_name="decide on challenger {challenger}")
 def judge(model: str, as_of: str, challenger: int) -> Result:
     """Ask the policy about a registered challenger: promote it, or hold and say which gate refused it."""
-    return carry_out("decide", model, as_of, _decide_on_challenger, part=f" on challenger {challenger}")
+    return carry_out("decide", model, as_of, _decide_on_challenger, part=ON_CHALLENGER)
 
 
 def _decide_on_window(step: Step) -> Result:

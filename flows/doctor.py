@@ -21,7 +21,11 @@ _BELOW = {
 def examine() -> tuple[Result, bool]:
     """Every finding, and whether all of them are good."""
     settings = read_settings()
-    findings = {"python": _python(), **{name: _pin(name) for name in _BELOW}, "state folder": _writable(settings.folder)}
+    findings = {
+        "python": _python(),
+        **{name: _pin(name) for name in _BELOW},
+        "state folder": _writable(settings.folder),
+    }
     for name in ("mlflow", "prefect"):
         findings[f"{name} server"] = live_server(settings, name) or "not running (incumbent up starts it)"
     healthy = not any(text.startswith("WRONG") for text in findings.values())

@@ -45,7 +45,9 @@ class ModelNotFoundError(ModelFileError, LookupError):
     def __init__(self, path: Path, name: str | None, present: Iterable[str]) -> None:
         present = sorted(present)
         if not path.exists():
-            problem = "there is no such file. Name a .py file, or a folder with a model.py; make one with: incumbent init DATA"
+            problem = (
+                "there is no such file. Name a .py file or a folder with a model.py; make one: incumbent init DATA"
+            )
         elif name is None:
             problem = f"it holds {present or 'no Model'}. Name one: {path}:NAME"
         else:
@@ -118,4 +120,6 @@ class GuessError(FlowsError, ValueError):
     """`init` cannot tell what a table is about."""
 
     def __init__(self, what: str, columns: Iterable[str], flag: str) -> None:
-        super().__init__(f"No column of {sorted(columns)} looks like {what}. Name it: incumbent init DATA {flag} COLUMN")
+        super().__init__(
+            f"No column of {sorted(columns)} looks like {what}. Name it: incumbent init DATA {flag} COLUMN"
+        )

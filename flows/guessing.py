@@ -13,7 +13,20 @@ from flows.errors import GuessError, ModelFileError
 from flows.results import Result
 
 _TIME_NAMES = ("event_time", "as_of", "timestamp", "datetime", "time", "date", "created", "created_at", "day", "ts")
-_LABEL_NAMES = ("label", "target", "y", "outcome", "churn", "churned", "class", "is_fraud", "default", "late", "survived", "bought")
+_LABEL_NAMES = (
+    "label",
+    "target",
+    "y",
+    "outcome",
+    "churn",
+    "churned",
+    "class",
+    "is_fraud",
+    "default",
+    "late",
+    "survived",
+    "bought",
+)
 _ID_NAME = re.compile(r"(^|_)(id|uuid|key|number|no)$|Id$|ID$")
 _MOST_CATEGORIES = 1000
 
@@ -135,7 +148,13 @@ def _usable(frame: pl.DataFrame, taken: set[str], key: tuple[str, ...]) -> tuple
     """Columns a model can use: no identifiers, no times, nothing constant or with thousands of categories."""
     chosen = []
     for name, kind in frame.schema.items():
-        if name in taken or _ID_NAME.search(name) or (name in key and len(key) == 1) or kind.is_temporal() or kind.is_nested():
+        if (
+            name in taken
+            or _ID_NAME.search(name)
+            or (name in key and len(key) == 1)
+            or kind.is_temporal()
+            or kind.is_nested()
+        ):
             continue
         distinct = frame[name].n_unique()
         if distinct > 1 and (kind != pl.String or distinct <= min(_MOST_CATEGORIES, frame.height / 2)):
@@ -166,7 +185,20 @@ def model_file(data: Path, guess: Guess) -> str:
     key = f"[{', '.join(repr(k) for k in guess.key)}]" if guess.key else "ALL"
     expect = ",\n            ".join(guess.expect)
     notes = "\n".join(f"#   {name}: {reason}" for name, reason in guess.reasons.items())
-    names = ["Gate", "Label", "Model", "Policy", "Source", "col", "drifted", "each", "older", "request", "within", "worse"]
+    names = [
+        "Gate",
+        "Label",
+        "Model",
+        "Policy",
+        "Source",
+        "col",
+        "drifted",
+        "each",
+        "older",
+        "request",
+        "within",
+        "worse",
+    ]
     names += [] if guess.key else ["ALL"]
     label_type = 'col("{0}").cast(pl.Boolean)' if guess.task == "binary" else 'col("{0}").cast(pl.Float64)'
     return f'''"""{_name(data)}: {guess.label}, asked at {guess.event_time}."""

@@ -29,8 +29,12 @@ def ingest(model: str, as_of: str | None = None) -> Result:
 
 
 def _ingest(step: Step) -> Result:
-    facts = [ingest_source.with_options(task_run_name=f"ingest {source.name}")(step, source) for source in step.model.sources]
-    step.run.metrics({f"{f.source}_rows": f.rows for f in facts} | {f"{f.source}_quarantined": f.quarantined for f in facts})
+    facts = [
+        ingest_source.with_options(task_run_name=f"ingest {source.name}")(step, source) for source in step.model.sources
+    ]
+    step.run.metrics(
+        {f"{f.source}_rows": f.rows for f in facts} | {f"{f.source}_quarantined": f.quarantined for f in facts}
+    )
     shown = {f.source: _told(f) for f in facts}
     return Result("ingest", step.model.name, iso(step.as_of), {**shown, "_facts": [to_plain(f) for f in facts]})
 
@@ -74,4 +78,6 @@ def is_stale(model: Model, source: Source, newest: datetime | None, as_of: datet
 
 def _told(facts: IngestFacts) -> str:
     told = f"{facts.rows:,} new rows, {facts.quarantined} quarantined"
-    return f"{told}, STALE: newest {iso(facts.newest_event) if facts.newest_event else 'never'}" if facts.stale else told
+    return (
+        f"{told}, STALE: newest {iso(facts.newest_event) if facts.newest_event else 'never'}" if facts.stale else told
+    )

@@ -80,13 +80,15 @@ class Model(Verbs):
         self._check_kinds()
 
     def _check_kinds(self) -> None:
-        wanted = {"spine": (Each, Every), "label": (Label, Ahead), "gate": Gate, "policy": Policy}
+        wanted: dict[str, Any] = {"spine": (Each, Every), "label": (Label, Ahead), "gate": Gate, "policy": Policy}
         for name, kind in wanted.items():
             if not isinstance(getattr(self, name), kind):
                 fix = {"spine": "each(...) or every(...)", "label": "Label(...) or ahead(...)"}.get(name, name.title())
                 raise SpecError(f"Model.{name}", getattr(self, name), f"Give it {fix}.")
         if self.task == "binary" and self.gate.metric in {"mae", "rmse", "r2"}:
-            raise SpecError("Model.gate", self.gate.metric, "A binary task is judged by brier, log_loss, auc or accuracy.")
+            raise SpecError(
+                "Model.gate", self.gate.metric, "A binary task is judged by brier, log_loss, auc or accuracy."
+            )
         if self.task == "regression" and self.gate.metric not in {"mae", "rmse", "r2"}:
             raise SpecError("Model.gate", self.gate.metric, "A regression is judged by mae, rmse or r2.")
 
@@ -124,7 +126,9 @@ class Model(Verbs):
     def reference(self) -> str:
         """How flows name this model: `path/to/file.py:name`."""
         if self.path is None:
-            raise ModelFileError(Path("<this session>"), "only a model that was loaded from a file can be named to a flow")
+            raise ModelFileError(
+                Path("<this session>"), "only a model that was loaded from a file can be named to a flow"
+            )
         return f"{self.path}:{self.name}"
 
     @property
@@ -135,7 +139,7 @@ class Model(Verbs):
         return self.fitter
 
     def fit(self, fitter: Any) -> Any:
-        """Say what is fitted: an estimator, or (as a decorator) a function `fit(X, y, ...)` that returns a fitted one."""
+        """Say what is fitted: an estimator, or (as a decorator) a function `fit(X, y, ...)` that returns one."""
         if not callable(fitter) and not hasattr(fitter, "fit"):
             raise SpecError("Model.fit(...)", fitter, "Give an estimator with fit, or decorate a function fit(X, y).")
         self.fitter = fitter
@@ -189,5 +193,3 @@ def _run(path: Path) -> ModuleType:
     except (ImportError, SyntaxError, NameError) as error:
         raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
     return module
-
-

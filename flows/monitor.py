@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -166,6 +165,8 @@ def told(evidence: Evidence) -> dict[str, object]:
         "version": evidence.champion.version if evidence.champion else None,
         "drifted": f"{len(drifted)} of {len(evidence.drift)}" + (f": {', '.join(drifted)}" if drifted else ""),
         "performance": f"{seen.metric} {seen.estimate}" if seen and seen.estimate else "unknown",
-        "labels": f"{seen.coverage.labelled} of {seen.coverage.asked}, {seen.coverage.waiting} waiting" if seen else "none",
+        "labels": f"{seen.coverage.labelled} of {seen.coverage.asked}, {seen.coverage.waiting} waiting"
+        if seen
+        else "none",
         "stale": [facts.source for facts in evidence.ingested if facts.stale],
     }

@@ -1,4 +1,4 @@
-"""Promote: the ledger's epoch first, then the alias, then read back. Rolling back is the same, to an earlier version."""
+"""Promote: the ledger's epoch first, then the alias, then read back. Rolling back is the same, to an old version."""
 
 from __future__ import annotations
 

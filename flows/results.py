@@ -44,7 +44,9 @@ class Result:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is shown: name and text, one row a fact."""
-        return [(name.replace("_", " "), spoken(value)) for name, value in self.facts.items() if not name.startswith("_")]
+        return [
+            (name.replace("_", " "), spoken(value)) for name, value in self.facts.items() if not name.startswith("_")
+        ]
 
     def __str__(self) -> str:
         shown = self.rows()

@@ -67,7 +67,9 @@ def _register(settings: Settings, model: Model, verb: str, schedule: dict[str, A
     made = flow.deploy(
         name=deployment_name(model, verb),
         work_pool_name=settings.prefect.work_pool,
-        schedules=[Interval(interval.interval, anchor_date=interval.anchor_date, timezone="UTC", active=schedule["active"])],
+        schedules=[
+            Interval(interval.interval, anchor_date=interval.anchor_date, timezone="UTC", active=schedule["active"])
+        ],
         parameters={"model": model.reference},
         description=f"{verb.title()} {model.name}: {model.purpose}. Owner {model.owner}.",
         tags=["incumbent", model.name],
@@ -131,5 +133,3 @@ def _automate(model: Model, train_id: str) -> str:
             client.delete_automation(known.id)
     automation.create()
     return name
-
-

@@ -35,10 +35,12 @@ def _score(step: Step) -> Result:
     window = Window.before(step.as_of, step.loop.policy_of(step.model).every)
     frame = predict_window(step, champion, window)
     batch = batch_id(step.model.name, champion.epoch.version, window.start, window.end)
-    rows = step.loop.lake.append(predictions_table(step.model.name), frame, batch=batch)
-    mean = float(frame["prediction"].mean()) if frame.height else None  # type: ignore[arg-type]  # polars: mean of floats
-    step.run.metrics({"rows": float(frame.height), **({} if mean is None else {"mean_prediction": mean})})
-    facts = {"rows": frame.height, "written": rows, "version": champion.epoch.version, "mean_prediction": mean}
+    if frame.height:
+        step.loop.lake.append(predictions_table(step.model.name), frame, batch=batch)
+    answers = answered(step)  # what is stored, so that a try after a kill tells the same
+    mean = {"mean_prediction": float(np.mean(answers))} if len(answers) else {}
+    step.run.metrics({"rows": float(len(answers)), **mean})
+    facts = {"rows": len(answers), "version": champion.epoch.version, **mean}
     return Result("score", step.model.name, iso(step.as_of), facts)
 
 
@@ -69,6 +71,15 @@ def unanswered(step: Step, asked: pl.DataFrame) -> pl.DataFrame:
         return asked
     key = [*key_names(step.model), "as_of"]
     return asked.join(step.loop.lake.read(table, columns=key), on=key, how="anti", maintain_order="left")
+
+
+def answered(step: Step) -> np.ndarray:
+    """The predictions that were served at this moment."""
+    table = predictions_table(step.model.name)
+    if not step.loop.lake.exists(table):
+        return np.empty(0)
+    stored = step.loop.lake.read(table, columns=["served_at", "prediction"])
+    return stored.filter(pl.col("served_at") == step.as_of)["prediction"].to_numpy()
 
 
 def predictions_table(model: str) -> str:

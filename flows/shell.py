@@ -72,7 +72,10 @@ def _init(given: Namespace) -> int:
 
     key = given.key.split(",") if given.key else None
     output = Path(given.output) if given.output else None
-    _print(given, write_model_file(Path(given.data), event_time=given.event_time, label=given.label, key=key, output=output))
+    _print(
+        given,
+        write_model_file(Path(given.data), event_time=given.event_time, label=given.label, key=key, output=output),
+    )
     return DONE
 
 

@@ -23,6 +23,15 @@ _log = logging.getLogger("incumbent")
 _WIDTH = 118  # where no terminal says otherwise
 
 
+def quiet_logs() -> None:
+    """One line a step on standard error; other people's libraries speak when something is wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    _log.handlers, _log.propagate = [handler], False
+    _log.setLevel(logging.INFO)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+
+
 def console() -> Console:
     """Standard output, wide enough for a table where it is no terminal."""
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
@@ -37,12 +46,18 @@ def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
         def log(done: int, told: str) -> None:
             nonlocal last
             if done != last:
-                _log.warning("%s %d/%d %s", title, done, total, told)
+                _log.info("%s %d/%d %s", title, done, total, told)
             last = done
 
         yield log
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[told]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[told]}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, told="")
         yield lambda done, told: bar.update(task, completed=done, told=told)
@@ -60,7 +75,9 @@ def show_summary(summary: Summary, reference: str) -> None:
     _quarantine(summary.quarantined, out)
     out.print(f"labels: {summary.waiting:,} still waiting, {summary.without:,} that never come (of {summary.rows:,})")
     first = next((d.decision_id for d in summary.decisions), "")
-    out.print(f"\nnext: [bold]incumbent why {reference} {first}[/] · [bold]make ui[/] · [bold]incumbent init YOUR.csv[/]")
+    out.print(
+        f"\nnext: [bold]incumbent why {reference} {first}[/] · [bold]make ui[/] · [bold]incumbent init YOUR.csv[/]"
+    )
 
 
 def _months(summary: Summary) -> Table:

@@ -1,7 +1,8 @@
 """What every step of the loop shares: done once, tagged, tracked, and linked both ways.
 
-A step is one Prefect flow run and one MLflow run. The MLflow run carries the flow run's id as a tag, the flow run carries
-the link to the MLflow run as an artifact. A step that is finished already is not done again: its first result is answered.
+A step is one Prefect flow run and one MLflow run. The MLflow run carries the flow run's id as a tag, the flow run
+carries the link to the MLflow run as an artifact. A step that is finished already is not done again: its first
+result is answered.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def moment_of(as_of: str | None) -> datetime:
     return parse_moment(as_of)
 
 
-def carry_out(name: str, reference: str, as_of: str | None, work: Callable[[Step], Result], *, part: str = "") -> Result:
+def carry_out(
+    name: str, reference: str, as_of: str | None, work: Callable[[Step], Result], *, part: str = ""
+) -> Result:
     """Do a step once, recorded in both UIs, and answer its result.
 
     Args:
@@ -117,6 +120,6 @@ def _show(result: Result) -> Result:
         create_markdown_artifact(
             result.markdown(),
             key=f"{result.model}-{result.verb}".lower().replace("_", "-").replace(" ", "-"),
-            description=f"{result.verb} {result.model} {result.as_of}, MLflow run {result.ids.get('mlflow_run_id', '')}",
+            description=f"{result.verb} {result.model} {result.as_of}, MLflow run {result.ids.get('mlflow_run_id')}",
         )
     return result

@@ -11,9 +11,13 @@ from lifecycle.ports import Ledger
 
 def decisions_of(ledger: Ledger, model: str) -> Result:
     """Every decision on a model, a line each, and who reigned when."""
-    facts: dict[str, object] = {f"{iso(d.as_of)[:16]} {d.decision_id}": f"{_kind(d)}: {d.action.reason}" for d in ledger.decisions(model)}
+    facts: dict[str, object] = {
+        f"{iso(d.as_of)[:16]} {d.decision_id}": f"{_kind(d)}: {d.action.reason}" for d in ledger.decisions(model)
+    }
     for epoch in ledger.epochs(model):
-        facts[f"epoch {epoch.epoch}"] = f"version {epoch.version} from {iso(epoch.as_of)}, by decision {epoch.decision_id}"
+        facts[f"epoch {epoch.epoch}"] = (
+            f"version {epoch.version} from {iso(epoch.as_of)}, by decision {epoch.decision_id}"
+        )
     return Result("why", model, "", facts)
 
 
@@ -42,11 +46,19 @@ def tell(ledger: Ledger, model: str, what: str) -> Result:
     if evidence.performance:
         coverage = evidence.performance.coverage
         facts["performance"] = f"{evidence.performance.metric} {evidence.performance.estimate}"
-        facts["labels"] = f"{coverage.labelled} of {coverage.asked} arrived, {coverage.waiting} waiting, {coverage.never} never"
+        facts["labels"] = (
+            f"{coverage.labelled} of {coverage.asked} arrived, {coverage.waiting} waiting, {coverage.never} never"
+        )
     facts["drift"] = _drift(decision)
     for source in evidence.ingested:
-        facts[f"source {source.source}"] = f"{source.rows:,} rows, {source.quarantined} quarantined, content {source.digest[:12]}"
-    facts |= {"decided at": iso(decision.links.decided_at), "by": decision.links.actor, "decision": decision.decision_id}
+        facts[f"source {source.source}"] = (
+            f"{source.rows:,} rows, {source.quarantined} quarantined, content {source.digest[:12]}"
+        )
+    facts |= {
+        "decided at": iso(decision.links.decided_at),
+        "by": decision.links.actor,
+        "decision": decision.decision_id,
+    }
     ids = {"mlflow_run_id": decision.links.mlflow_run_id or "", "flow_run_id": decision.links.flow_run_id or ""}
     return Result("why", model, iso(decision.as_of), facts | ids)
 

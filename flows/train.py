@@ -72,7 +72,9 @@ def _train(step: Step) -> Result:
         against_epoch=champion.epoch.epoch if champion else None,
         verdicts=challenger.verdicts,
     )
-    return Result("train", step.model.name, iso(step.as_of), {**told(challenger, facts), "_challenger": to_plain(facts)})
+    return Result(
+        "train", step.model.name, iso(step.as_of), {**told(challenger, facts), "_challenger": to_plain(facts)}
+    )
 
 
 @task(name="build training set", cache_policy=NO_CACHE)
@@ -163,7 +165,9 @@ def _params(model: Model, result: fitting.TrainingResult) -> dict[str, object]:
         "rows": result.best.rows,
         "evaluation": str(result.split.evaluation),
         "training": str(result.split.training),
-        "estimator": type(result.best.model[-1]).__name__ if hasattr(result.best.model, "steps") else type(result.best.model).__name__,
+        "estimator": type(result.best.model[-1]).__name__
+        if hasattr(result.best.model, "steps")
+        else type(result.best.model).__name__,
         "policy": str(model.policy),
         "seed": model.seed,
     }
@@ -249,7 +253,10 @@ def told(challenger: Challenger, facts: ChallengerFacts) -> dict[str, Any]:
     return {
         "version": facts.version,
         "candidate": facts.candidate,
-        **{score.name: f"{score.estimate} on {score.rows:,} rows" if score.rows else str(score.estimate) for score in result.table},
+        **{
+            score.name: f"{score.estimate} on {score.rows:,} rows" if score.rows else str(score.estimate)
+            for score in result.table
+        },
         **{f"gate {v.gate}": f"{'passed' if v.passed else 'REFUSED'}: {v.text}" for v in challenger.verdicts},
         "fitted_rows": sum(score.rows for score in fitted),
         "fit_seconds": round(sum(score.fit_seconds for score in fitted), 2),

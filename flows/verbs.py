@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from flows.model import Model
@@ -42,7 +42,7 @@ class Verbs:
         """Ask the policy about the window's evidence, and do what it says."""
         return self._do("decide", as_of)
 
-    def _do(self, verb: str, as_of: str | datetime | None = None) -> Any:
+    def _do(self, verb: str, as_of: str | datetime | None = None) -> Result:
         from flows import running
 
         return running.do(verb, cast("Model", self), as_of)

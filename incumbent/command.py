@@ -39,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument("--from", dest="start", required=True, metavar="MOMENT", help="first moment, with a zone")
         verb.add_argument("--to", dest="end", required=True, metavar="MOMENT", help="last moment, with a zone")
         if name == "replay":
-            verb.add_argument("--policy", default="never,monthly,drift,worse", help="never, monthly, drift, worse, model")
+            verb.add_argument(
+                "--policy", default="never,monthly,drift,worse", help="never, monthly, drift, worse, model"
+            )
     why = _add(verbs, "why", "the record of a version or decision, told so that a person understands it", moment=False)
     why.add_argument("what", nargs="?", help="version number or decision id; without it, the list of decisions")
     deploy = _add(verbs, "deploy", "Prefect deployments, schedules, and the automation that retrains", moment=False)
@@ -49,10 +51,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add(verbs: argparse._SubParsersAction, name: str, told: str, *, moment: bool) -> argparse.ArgumentParser:  # type: ignore[type-arg]  # generic only in stubs
-    verb = verbs.add_parser(name, help=told, description=told)
-    verb.add_argument("model", metavar="MODEL", help="path/to/model.py, path/to/model.py:name, or the folder of a model.py")
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=told, description=told)
+    verb.add_argument(
+        "model", metavar="MODEL", help="path/to/model.py, path/to/model.py:name, or the folder of a model.py"
+    )
     if moment:
-        verb.add_argument("--as-of", metavar="MOMENT", help="the moment it is about, with a zone; by default this moment")
+        verb.add_argument(
+            "--as-of", metavar="MOMENT", help="the moment it is about, with a zone; by default this moment"
+        )
     verb.add_argument("--json", action="store_true", help="print the result as JSON")
     return verb
 

@@ -3,8 +3,25 @@
 from flights_data import read_flights, read_planes, read_weather
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from incumbent import (Gate, Label, Model, Policy, Source, after, before, col, derived, drifted, each, latest, older,
-                       request, window, within, worse)  # fmt: skip
+from incumbent import (
+                       Gate,
+                       Label,
+                       Model,
+                       Policy,
+                       Source,
+                       after,
+                       before,
+                       col,
+                       derived,
+                       drifted,
+                       each,
+                       latest,
+                       older,
+                       request,  # fmt: skip
+                       window,
+                       within,
+                       worse,
+)
 
 flights = Source(
     "flights", read=read_flights, key=["scheduled_departure", "carrier", "flight"], event_time="scheduled_departure",

@@ -1,7 +1,7 @@
 """The loop in logical time: at each tick ingest, score, monitor and decide, with the flows that run live.
 
-Every step is noted when it is finished. A backfill that was killed goes on with the first step that is not, and one that
-is run again repeats no effect.
+Every step is noted when it is finished. A backfill that was killed goes on with the first step that is not, and
+one that is run again repeats no effect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows.decide import decide
+from flows.decide import ON_CHALLENGER, decide
 from flows.ingest import ingest
 from flows.model import Model
 from flows.monitor import monitor
@@ -46,7 +46,7 @@ def _tick(loop: Loop, model: Model, moment: datetime, first: bool, watcher: Watc
 
     once("ingest", ingest)
     if first:
-        once("train", train)
+        once(f"decide{ON_CHALLENGER}", train)
         return
     if loop.champion(model) is not None:
         once("score", score)

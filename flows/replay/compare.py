@@ -50,7 +50,7 @@ class Comparison:
 def compare(loop: Loop, model: Model, between: tuple[datetime, datetime], names: Sequence[str]) -> Comparison:
     """Walk the loop through the same moments once per policy.
 
-    Sources are read and validated once; registry, ledger and predictions are each policy's own, and are removed at the end.
+    Sources are read once; registry, ledger and lake are each policy's own, and are removed at the end.
 
     Raises:
         UnknownPolicyError: a name is none of never, monthly, drift, worse and model.
@@ -117,7 +117,11 @@ def _log(loop: Loop, model: Model, row: Row) -> None:
     with loop.tracker.run(f"{model.name} replay", f"{row.policy} {summary.window.end:%Y-%m-%d}") as run:
         run.params({"policy": row.told, "window": str(summary.window)})
         values = {f"{name}": value for name, value in summary.loop.items()}
-        values |= {"trainings": summary.trainings, "promotions": summary.promotions, "decisions": len(summary.decisions)}
+        values |= {
+            "trainings": summary.trainings,
+            "promotions": summary.promotions,
+            "decisions": len(summary.decisions),
+        }
         run.metrics(values | _interval(summary.difference))
         for position, month in enumerate(summary.months):
             run.metrics({f"monthly_{name}": value for name, value in month.loop.items()}, step=position)

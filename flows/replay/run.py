@@ -10,12 +10,13 @@ from flows.model import Model
 from flows.replay.backfill import Watcher, backfill
 from flows.replay.summary import Summary, summarise
 from flows.replay.timeline import reading_once, ticks
-from flows.showing import progress
+from flows.showing import progress, quiet_logs
 from flows.wiring import Loop
 
 
 def run_backfill(loop: Loop, model: Model, start: datetime, end: datetime) -> Summary:
     """Walk the loop from `start` (data taken in, first training) to `end`, and compare it with never retraining."""
+    quiet_logs()
     moments = ticks(start, end, loop.policy_of(model).every)
     loop.read = reading_once()
     with watching(model.name, moments) as watcher:
