@@ -63,11 +63,17 @@ def sums(values: Floats, rows: Rows) -> Floats:
     return total
 
 
+def combined(draws: Draws, parts: Floats) -> Floats:
+    """Sum of the drawn blocks' parts, in one order: a threaded matrix product may add in another one each time."""
+    total: Floats = np.einsum("db,b...->d...", draws, parts)
+    return total
+
+
 def _mean(metric: str, loss: Floats, rows: Rows) -> Callable[[Draws], Floats]:
     total, count = sums(loss, rows), sums(np.ones_like(loss), rows)
 
     def of(draws: Draws) -> Floats:
-        mean = (draws @ total) / (draws @ count)
+        mean = combined(draws, total) / combined(draws, count)
         if metric == "rmse":
             return np.sqrt(mean)
         return 1 - mean if metric == "accuracy" else mean
@@ -81,7 +87,7 @@ def _r2(y: Floats, p: Floats, rows: Rows) -> Callable[[Draws], Floats]:
     parts = [sums(v, rows) for v in ((y - p) ** 2, centred**2, centred, np.ones_like(y))]
 
     def of(draws: Draws) -> Floats:
-        error, squares, total, count = (draws @ part for part in parts)
+        error, squares, total, count = (combined(draws, part) for part in parts)
         spread = squares - total**2 / count
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(spread > 0, 1 - error / spread, np.nan)
@@ -94,7 +100,7 @@ def _auc(y: Floats, p: Floats, rows: Rows) -> Callable[[Draws], Floats]:
     yes, no = sums((y == 1).astype(np.float64), rows), sums((y != 1).astype(np.float64), rows)
 
     def of(draws: Draws) -> Floats:
-        pairs = (draws @ yes) * (draws @ no)
+        pairs = (draws @ yes) * (draws @ no)  # whole and half numbers, so a matrix product is exact in any order
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(pairs > 0, np.einsum("db,db->d", draws @ wins, draws) / pairs, np.nan)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lifecycle.evidence import Estimate
+from modeling.block_sums import combined
 from modeling.evaluation import Resampling, estimate, multiplicities, rows_of
 from modeling.metrics import checked
 from modeling.tasks import Floats
@@ -83,6 +84,6 @@ def _bin_sums(y: Floats, p: Floats, block: NDArray[np.int64], bins: int) -> tupl
 
 
 def _error(draws: Floats, sums: tuple[Floats, Floats, Floats]) -> Floats:
-    counts, said, came = (draws @ part for part in sums)
+    counts, said, came = (combined(draws, part) for part in sums)
     error: Floats = np.abs(said - came).sum(axis=1) / counts.sum(axis=1)
     return error
