@@ -7,6 +7,7 @@ import polars as pl
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from feature_store.digest import row_digests
 from feature_store.features import features
 from feature_store.questions import questions
 from flows.frames import key_names, model_input
@@ -53,7 +54,11 @@ def predict_window(step: Step, champion: Reign, window: Window) -> pl.DataFrame:
     x = model_input(seen, model)
     answers = champion.loaded.predict(x) if x.shape[0] else np.empty(0)
     kept = dict.fromkeys([*key_names(model), "as_of", *x.columns])  # a key column may be a feature as well
+    asked_of = seen.select(*dict.fromkeys([*key_names(model), "as_of"])).with_columns(
+        version=pl.lit(champion.epoch.version, dtype=pl.Int64)
+    )
     return seen.select(*kept).with_columns(
+        prediction_id=row_digests(asked_of).cast(pl.String),
         prediction=pl.Series(answers, dtype=pl.Float64),
         model=pl.lit(model.name),
         version=pl.lit(champion.epoch.version, dtype=pl.Int64),

@@ -20,6 +20,7 @@ from flows.frames import model_input
 from flows.identity import code_version, environment
 from flows.model import Model
 from flows.results import Result
+from flows.sharing import sharing
 from flows.steps import Step, carry_out
 from flows.wiring import Reign
 from lifecycle import run_tags
@@ -61,7 +62,7 @@ def train(model: str, as_of: str | None = None) -> Result:
 def _train(step: Step) -> Result:
     known = build_training_set(step)
     champion = step.loop.champion(step.model)
-    result = fit_candidates(step, known.frame, champion)
+    result = fit_candidates(step, known, champion)
     challenger = judge_challenger(step, result, known.manifest)
     log_training(step, challenger, known)
     registered = register(step, challenger, known.frame)
@@ -85,8 +86,9 @@ def build_training_set(step: Step) -> stored.TrainingSet:
 
 
 @task(name="fit candidates", cache_policy=NO_CACHE)
-def fit_candidates(step: Step, frame: pl.DataFrame, champion: Reign | None) -> fitting.TrainingResult:
+def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None) -> fitting.TrainingResult:
     """All history and the recent window, fitted on older rows and evaluated, with the champion, on the newest block."""
+    frame, fit = known.frame, step.model.fitting
     rows = fitting.TrainingSet(
         X=model_input(frame, step.model),
         y=frame["label"].cast(pl.Float64).to_numpy(),
@@ -94,7 +96,9 @@ def fit_candidates(step: Step, frame: pl.DataFrame, champion: Reign | None) -> f
         label_available_at=_moments(frame["label_available_at"]),
     )
     predict = champion.loaded.predict if champion else None
-    return fitting.train(rows, step.model.fitting, plan_of(step.model, step.as_of), predict)
+    if step.loop.fits is not None:
+        fit = sharing(fit, known.manifest["content_digest"], step.model.seed, step.loop.fits)
+    return fitting.train(rows, fit, plan_of(step.model, step.as_of), predict)
 
 
 def plan_of(model: Model, as_of: datetime) -> fitting.TrainingPlan:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -20,6 +19,7 @@ from feature_store.source import Source
 from flows.model import Model, load_model
 from flows.servers import addressed
 from flows.settings import Settings, read_settings
+from flows.sharing import Fits
 from lifecycle.decisions import Epoch
 from lifecycle.errors import NoChampionError
 from lifecycle.policies import Policy
@@ -52,6 +52,7 @@ class Loop:
         read: how a source's rows are read; replay reads each source once.
         start_training: how a `Retrain` is carried out: here and now, or by an event that starts the deployment.
         policy: replaces the model's own policy, in replay.
+        fits: what other policies of the same replay have fitted; none outside of one.
     """
 
     settings: Settings
@@ -65,7 +66,7 @@ class Loop:
     policy: Policy | None = None
     models: dict[str, Model] = field(default_factory=dict)
     loaded: dict[tuple[str, int], tuple[LoadedModel, Reference]] = field(default_factory=dict)
-    memory: dict[Any, Any] = field(default_factory=dict)
+    fits: Fits | None = None
 
     def model(self, reference: str) -> Model:
         """The model of a reference, loaded once."""

@@ -56,14 +56,14 @@ def compare(loop: Loop, model: Model, between: tuple[datetime, datetime], names:
         UnknownPolicyError: a name is none of never, monthly, drift, worse and model.
     """
     policies = {name: policy_named(name.strip(), model.policy) for name in names}
-    read, fits = reading_once(), loop.memory
+    read, fits = reading_once(), dict[tuple[Any, ...], Any]()
     loop.settings.folder.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="replay-", dir=loop.settings.folder))
     try:
         rows = []
         for name, policy in policies.items():
             own = _own_loop(loop.settings, root, name)
-            own.read, own.policy, own.memory = read, policy, fits
+            own.read, own.policy, own.fits = read, policy, fits
             moments = ticks(*between, policy.every)
             with watching(f"{model.name} {name}", moments) as watcher:
                 backfill(own, model, moments, watcher)
