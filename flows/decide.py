@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from prefect import flow
-from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from flows.evidence import noted_evidence
@@ -22,9 +21,6 @@ from lifecycle.evidence import ChallengerFacts, Evidence
 from lifecycle.moments import iso
 from lifecycle.ports import Ledger
 from lifecycle.records import from_plain
-
-RETRAIN_EVENT = "incumbent.retrain"
-"""Emitted where a decision to retrain is carried out by an automation; the deployed train flow answers it."""
 
 ON_CHALLENGER = " on the challenger"
 """Tells the decision on what a training registered from the decision on the window, both at the same moment."""
@@ -114,19 +110,3 @@ def told(decision: Decision, step: Step) -> Result:
         "decision": decision.decision_id,
     }
     return Result("decide", step.model.name, iso(step.as_of), facts)
-
-
-def train_here(model: Model, as_of: datetime) -> None:
-    """Carry out a `Retrain` by running the train flow inside this one."""
-    from flows.train import train
-
-    train(model.reference, iso(as_of))
-
-
-def ask_for_training(model: Model, as_of: datetime) -> None:
-    """Carry out a `Retrain` by an event; the automation that `deploy` made starts the train deployment on it."""
-    emit_event(
-        event=RETRAIN_EVENT,
-        resource={"prefect.resource.id": f"incumbent.model.{model.name}", "prefect.resource.name": model.name},
-        payload={"model": model.reference, "as_of": iso(as_of), "flow_run_id": str(flow_run.id or "")},
-    )

@@ -71,7 +71,7 @@ def connected(settings: Settings | None = None) -> Iterator[Loop]:
     connection = begin(settings)
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.decide import train_here
+    from flows.retraining import train_here
     from flows.wiring import build, running
 
     loop = build(connection.settings, start_training=train_here)

@@ -15,9 +15,9 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
 from prefect.schedules import Interval
 
-from flows.decide import RETRAIN_EVENT
 from flows.model import Model
 from flows.results import Result
+from flows.retraining import RETRAIN_EVENT
 from flows.settings import Settings
 from flows.wiring import Loop
 from lifecycle.moments import iso, spell

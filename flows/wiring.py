@@ -147,7 +147,7 @@ def current_loop() -> Loop:
     """The current loop; in a worker's process it is built from the settings at the first use."""
     loop = _current.get()
     if loop is None:
-        from flows.decide import ask_for_training
+        from flows.retraining import ask_for_training
 
         loop = build(addressed(read_settings()), start_training=ask_for_training)
         _current.set(loop)

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from flows.decide import train_here
 from flows.errors import UnknownPolicyError
 from flows.model import Model
 from flows.replay.backfill import backfill
 from flows.replay.run import watching
 from flows.replay.summary import Summary, summarise
 from flows.replay.timeline import reading_once, ticks
+from flows.retraining import train_here
 from flows.settings import LakeTable, LedgerTable, Mlflow, Settings, State
 from flows.wiring import Loop, build
 from lifecycle.evidence import Estimate

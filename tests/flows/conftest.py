@@ -85,7 +85,7 @@ def small_loop(tmp_path: Path, small_settings: Callable[[Path], Settings]) -> Ca
     """A loop on a state folder of its own: `with running(small_loop()):`. A `Retrain` trains at once, in here."""
 
     def make(folder: Path | None = None, **parts: Any) -> Any:
-        from flows.decide import train_here
+        from flows.retraining import train_here
         from flows.wiring import build
 
         loop = build(small_settings(folder or tmp_path / "state"), start_training=train_here)
