@@ -65,7 +65,7 @@ class Drifted(Condition):
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
+        if not _is_number(self.share) or not 0 < self.share <= 1:
             raise PolicyError("drifted(share)", self.share, "Give a share above 0 and up to 1, for example 0.5.")
 
     def __str__(self) -> str:
@@ -204,7 +204,7 @@ class Persisting(Condition):
     windows: int
 
     def __post_init__(self) -> None:
-        if self.windows < 1:
+        if not isinstance(self.windows, int) or self.windows < 1:
             raise PolicyError(".for_(windows)", self.windows, "Give a whole number of windows, 1 or more.")
 
     def __str__(self) -> str:
@@ -230,6 +230,10 @@ class Persisting(Condition):
         return running
 
 
+def _is_number(given: object) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
+
+
 def _epoch(evidence: Evidence) -> int | None:
     return evidence.champion.epoch if evidence.champion else None
 
@@ -244,7 +248,7 @@ def worse(than: str | float) -> Condition:
         if match is None:
             raise PolicyError("worse(...)", than, 'Write a percentage, for example worse("2%").')
         return Worse(float(match[1]) / 100)
-    if not 0 <= than < 1:
+    if not _is_number(than) or not 0 <= than < 1:
         raise PolicyError("worse(...)", than, "Give a share below 1, for example 0.02 for 2 %.")
     return Worse(float(than))
 
@@ -286,11 +290,13 @@ class Policy:
             raise PolicyError("Policy.every", str(self.every), 'Give a time above zero, for example "7d".')
         if self.cooldown is not None:
             object.__setattr__(self, "cooldown", span(self.cooldown))
-        if self.min_labels < 1:
+        if not isinstance(self.min_labels, int) or self.min_labels < 1:
             raise PolicyError("Policy.min_labels", self.min_labels, "Give a whole number of rows, 1 or more.")
         for name, condition in (("retrain", self.retrain), ("rollback", self.rollback)):
-            if condition is not None and not isinstance(condition, Condition):
-                raise PolicyError(f"Policy.{name}", condition, 'Join worse("2%"), older("60d") and drifted() by | and &.')
+            if not isinstance(condition, Condition) and not (name == "rollback" and condition is None):
+                raise PolicyError(
+                    f"Policy.{name}", condition, 'Join worse("2%"), older("60d") and drifted() by | and &.'
+                )
 
     def __str__(self) -> str:
         rollback = f", rollback={self.rollback}" if self.rollback else ""

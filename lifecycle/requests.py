@@ -7,7 +7,17 @@ from datetime import datetime
 
 from lifecycle.moments import iso
 
-PREDICTION_COLUMNS = ("prediction_id", "model", "version", "epoch", "as_of", "served_at", "prediction", "variant", "origin")
+PREDICTION_COLUMNS = (
+    "prediction_id",
+    "model",
+    "version",
+    "epoch",
+    "as_of",
+    "served_at",
+    "prediction",
+    "variant",
+    "origin",
+)
 
 
 def batch_id(model: str, version: int, start: datetime, end: datetime) -> str:

@@ -89,7 +89,7 @@ def write_small_model(folder: Path, shape: Shape | None = None, **parts: str) ->
     """Write `model.py` and the questions it reads into a folder; the path of the model file.
 
     Args:
-        parts: what to put in place of `name`, `source` (its further arguments), `features`, `gate`, `policy`, `estimator`.
+        parts: `name`, `source` (its further arguments), `features`, `gate`, `policy` or `estimator`, as text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ask(shape or Shape()).write_parquet(folder / "questions.parquet")
