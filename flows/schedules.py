@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from prefect import get_client
 from prefect.automations import Automation
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
-from prefect.schedules import Interval
+from prefect.schedules import Interval, Schedule
+from prefect.types.entrypoint import EntrypointType
 
 from flows.model import Model
+from flows.monitor import watch
 from flows.results import Result
 from flows.retraining import RETRAIN_EVENT
+from flows.score import score
 from flows.settings import Settings
+from flows.train import train
 from flows.wiring import Loop
 from lifecycle.moments import iso, spell
 
-_ROOT = Path(__file__).resolve().parent.parent
-_ENTRYPOINTS = {"train": "flows/train.py:train", "monitor": "flows/monitor.py:watch", "score": "flows/score.py:score"}
+_FLOWS: dict[str, Flow[..., Any]] = {"train": train, "monitor": watch, "score": score}
+_TOLD = {
+    "train": "Fit the candidates, gate the best against the champion, register it and decide on it.",
+    "monitor": "One window of the loop: take in what is new, score it, look at it, and decide.",
+    "score": "Answer the questions of the window with the champion. The monitor run does this as well.",
+}
 _CALENDAR = timedelta(days=30)
 
 
 def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
-    """Register train, monitor and score, and the automation. Doing it again replaces them.
+    """Register train, monitor and score, and the automation. Doing it again changes what has changed.
 
-    The monitor deployment takes in new data, looks at the window and decides, every `policy.every` from `anchor` on;
-    score does its part alone. Train starts by the automation; its own calendar is there, switched off.
+    The monitor deployment takes in new data, scores, looks at the window and decides, every `policy.every` from
+    `anchor` on. Train starts by the automation. Schedules of train and score are there for whoever wants them,
+    switched off; that of score lies half a window away, so that it never competes with the monitor run.
     """
     _ensure_pool(loop.settings.prefect.work_pool)
     every = model.policy.every
-    ids = {
-        "train": _register(loop.settings, model, "train", _schedule(_CALENDAR, anchor, active=False)),
-        "monitor": _register(loop.settings, model, "monitor", _schedule(every, anchor, active=True)),
-        "score": _register(loop.settings, model, "score", _schedule(every, anchor, active=True)),
+    schedules = {
+        "train": _every(_CALENDAR, anchor, active=False),
+        "monitor": _every(every, anchor, active=True),
+        "score": _every(every, anchor + every / 2, active=False),
     }
+    ids = {verb: _register(loop.settings, model, verb, schedule) for verb, schedule in schedules.items()}
     automation = _automate(model, ids["train"])
-    pages = {f"{name} deployment": f"{loop.settings.prefect_url}/deployments/deployment/{ids[name]}" for name in ids}
+    pages = {f"{verb} deployment": f"{loop.settings.prefect_url}/deployments/deployment/{ids[verb]}" for verb in ids}
     facts = {
-        "monitor": f"every {spell(every)} from {iso(anchor)}",
-        "score": f"every {spell(every)} from {iso(anchor)}",
-        "train": f"when {RETRAIN_EVENT!r} is emitted; by calendar every {spell(_CALENDAR)} once you switch that on",
+        "monitor": f"every {spell(every)} from {iso(anchor)}: ingest, score, monitor, decide",
+        "train": f"when {RETRAIN_EVENT} is emitted; also every {spell(_CALENDAR)} once you switch its schedule on",
+        "score": "within every monitor run; also half-way between two of them once you switch its schedule on",
         "automation": automation,
         "next": "incumbent up",
     }
@@ -57,43 +69,48 @@ def deployment_name(model: Model, verb: str) -> str:
     return f"{model.name} {verb}"
 
 
-def _schedule(every: timedelta, anchor: datetime, *, active: bool) -> dict[str, Any]:
-    return {"schedule": Interval(every, anchor_date=anchor, timezone="UTC"), "active": active}
+def registered_anchor(model: Model) -> datetime | None:
+    """The anchor of the monitor schedule that is registered already, or none."""
+    with get_client(sync_client=True) as client:
+        try:
+            known = client.read_deployment_by_name(f"{watch.name}/{deployment_name(model, 'monitor')}")
+        except ObjectNotFound:
+            return None
+    anchors = [each.schedule.anchor_date for each in known.schedules if isinstance(each.schedule, IntervalSchedule)]
+    return anchors[0] if anchors else None
 
 
-def _register(settings: Settings, model: Model, verb: str, schedule: dict[str, Any]) -> str:
-    flow: Any = Flow.from_source(source=str(_ROOT), entrypoint=_ENTRYPOINTS[verb])
-    interval = schedule["schedule"]
-    made = flow.deploy(
+def _every(interval: timedelta, anchor: datetime, *, active: bool) -> Schedule:
+    return Interval(interval, anchor_date=anchor, timezone="UTC", active=active, slug="every")
+
+
+def _register(settings: Settings, model: Model, verb: str, schedule: Schedule) -> str:
+    made: Any = _FLOWS[verb].deploy(
         name=deployment_name(model, verb),
         work_pool_name=settings.prefect.work_pool,
-        schedules=[
-            Interval(interval.interval, anchor_date=interval.anchor_date, timezone="UTC", active=schedule["active"])
-        ],
+        schedules=[schedule],
         parameters={"model": model.reference},
-        description=f"{verb.title()} {model.name}: {model.purpose}. Owner {model.owner}.",
+        description=f"{_TOLD[verb]}\n\n**{model.name}**: {model.purpose}. Owner: {model.owner}.",
         tags=["incumbent", model.name],
-        job_variables={"env": worker_environment(settings), "working_dir": str(settings.folder.parent)},
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        job_variables=_job_variables(settings),
         print_next_steps=False,
         ignore_warnings=True,
     )
     return str(made)
 
 
-def worker_environment(settings: Settings) -> dict[str, str]:
-    """What a worker's process must know to build the same loop; secrets are left to the worker's own environment."""
-    known = {
-        "INCUMBENT_STATE__FOLDER": str(settings.folder),
-        "INCUMBENT_SERVERS__HOST": settings.servers.host,
-        "INCUMBENT_SERVERS__MLFLOW_PORT": str(settings.servers.mlflow_port),
-        "INCUMBENT_SERVERS__PREFECT_PORT": str(settings.servers.prefect_port),
-        "INCUMBENT_MLFLOW__TRACKING_URI": settings.mlflow.tracking_uri,
-        "INCUMBENT_LAKE__ROOT": settings.lake.root,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "GX_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    return {name: value for name, value in known.items() if value is not None}
+def _job_variables(settings: Settings) -> dict[str, Any]:
+    """How a worker of this machine starts a run: this Python, in the folder of `incumbent.toml`.
+
+    `-P` keeps a folder `flows` of the user's own from hiding ours. Where Prefect is a server of its own, its workers
+    may be other machines, and what they run and where is theirs to say. Settings never pass through Prefect's
+    database: a worker hands its own environment on.
+    """
+    if settings.prefect.api_url:
+        return {}
+    command = shlex.join([sys.executable, "-P", "-m", "prefect.engine"])
+    return {"command": command, "working_dir": str(settings.folder.parent)}
 
 
 def _ensure_pool(name: str) -> None:
@@ -108,11 +125,26 @@ def _ensure_pool(name: str) -> None:
 
 
 def _automate(model: Model, train_id: str) -> str:
-    """Start the train deployment whenever the policy asks for it; replaces an automation of the same name."""
-    name = f"{model.name}: retrain when the policy says so"
-    automation = Automation(
-        name=name,
-        description=f"A decision to retrain {model.name} (drift, worse, age) emits {RETRAIN_EVENT}; this starts its training.",
+    """Start the train deployment whenever the policy asks for it. A known automation is renewed; off stays off."""
+    wanted = _automation(model, train_id)
+    with get_client(sync_client=True) as client:
+        known = client.read_automations_by_name(wanted.name)
+        if not known:
+            wanted.create()
+            return wanted.name
+        wanted.enabled = known[0].enabled
+        client.update_automation(known[0].id, wanted)
+        for extra in known[1:]:
+            client.delete_automation(extra.id)
+    return wanted.name
+
+
+def _automation(model: Model, train_id: str) -> Automation:
+    return Automation(
+        name=f"{model.name}: retrain when the policy says so",
+        description=(
+            f"A decision to retrain {model.name} (drift, worse, age) emits {RETRAIN_EVENT}; this starts its training."
+        ),
         trigger=EventTrigger(
             expect={RETRAIN_EVENT},
             match={"prefect.resource.id": f"incumbent.model.{model.name}"},
@@ -128,8 +160,3 @@ def _automate(model: Model, train_id: str) -> str:
             )
         ],
     )
-    with get_client(sync_client=True) as client:
-        for known in client.read_automations_by_name(name):
-            client.delete_automation(known.id)
-    automation.create()
-    return name

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from flows.errors import ServerError
-from flows.settings import Settings
+from flows.settings import Settings, variables
 
 _START_LIMIT = 180.0  # seconds; both servers migrate an empty database at first, on two busy cores that takes a while
 _STOP_LIMIT = 5.0
@@ -119,6 +119,7 @@ def start_worker(settings: Settings, api_url: str, *, group: int = 0) -> Server:
     ]
     port = free_port(settings.servers.host)
     environment = {
+        **variables(settings),  # its flow runs build their loop from these
         "PREFECT_API_URL": api_url,
         "PREFECT_HOME": str(settings.folder / "prefect"),
         "PREFECT_WORKER_WEBSERVER_HOST": settings.servers.host,
@@ -148,15 +149,12 @@ def stopped_together() -> Iterator[list[Server]]:
 
 def end_leftovers(settings: Settings) -> list[str]:
     """End servers that a crash left alive in this state folder; their names."""
-    ended = []
-    for record, known in _records(settings, "*"):
-        if _is_alive(known["owner"], known["owner_started"]):
-            continue
-        if _is_alive(known["pid"], known["started"]):
-            _end([*_family(known["pid"]), *_group_of(known)])
-            ended.append(known["name"])
+    left = [each for each in _records(settings, "*") if not _is_alive(each[1]["owner"], each[1]["owner_started"])]
+    alive = [known for _, known in left if _is_alive(known["pid"], known["started"])]
+    _end([process for known in alive for process in (*_family(known["pid"]), *_group_of(known))])
+    for record, _ in left:
         record.unlink(missing_ok=True)
-    return ended
+    return [known["name"] for known in alive]
 
 
 def live_server(settings: Settings, name: str) -> str | None:

@@ -6,6 +6,7 @@ else in the current folder.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -164,6 +165,25 @@ def _profile(profile: str | Path | None) -> Path | None:
         if (folder / FILE).is_file():
             return folder / FILE
     return None
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The settings as `INCUMBENT_*` variables, secrets in the clear: for the environment of a process of our own."""
+    found = {}
+    for table in type(settings).model_fields:
+        for key, value in getattr(settings, table):
+            if value is not None:
+                found[f"INCUMBENT_{table}__{key}".upper()] = _text(value)
+    return found | {"INCUMBENT_STATE__FOLDER": str(settings.folder)}
+
+
+def _text(value: object) -> str:
+    """A value as `read_settings` reads it from a variable."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return json.dumps({name: _text(item) for name, item in value.items()})
+    return json.dumps(value) if isinstance(value, (list, tuple)) else str(value)
 
 
 def set_environment(settings: Settings, api_url: str | None = None) -> None:

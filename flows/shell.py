@@ -155,9 +155,10 @@ def _deploy(given: Namespace) -> int:
     model = load_model(given.model)
     begin()
     with connected() as loop:
-        from flows.schedules import deploy
+        from flows.schedules import deploy, registered_anchor
 
-        anchor = parse_moment(given.start) if given.start else datetime.now(UTC).replace(microsecond=0)
+        anchor = parse_moment(given.start) if given.start else registered_anchor(model)
+        anchor = anchor or datetime.now(UTC).replace(microsecond=0)
         _print(given, deploy(loop, model, anchor))
     return DONE
 
