@@ -127,7 +127,8 @@ def _own(label: Label, spine: Spine, questions: pl.DataFrame, lake: Lake, as_of:
             left_on="_until",
             right_on="available_at",
             by=KEY,
-            strategy="backward", check_sortedness=False,
+            strategy="backward",
+            check_sortedness=False,
         )
         .sort("_place")
     )

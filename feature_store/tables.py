@@ -61,9 +61,11 @@ def facts(source: Source, lake: Lake, columns: Collection[str]) -> pl.DataFrame:
     times = [time for time in source.later if any(time in source.known_with(one) for one in wanted)]
     rows = _joined(source, lake, inputs, times)
     rows = _with_derived(source, rows, _derived_for(source, wanted))
-    if source.filters:
-        rows = rows.filter(*source.filters)
-    return rows.select(*dict.fromkeys([*columns, *FACT]))
+    if not source.filters:
+        return rows.select(*dict.fromkeys([*columns, *FACT]))
+    # A version that a correction replaced stays replaced, also where the correction itself is filtered out.
+    rows = superseded(rows).filter(*source.filters)
+    return rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"]))
 
 
 def known(source: Source, lake: Lake, as_of: datetime) -> pl.DataFrame:
@@ -96,6 +98,8 @@ def source_digest(source: Source, lake: Lake, as_of: datetime) -> str:
 
 def superseded(rows: pl.DataFrame) -> pl.DataFrame:
     """Add `superseded_at`: when a newer version of the row's key became available; null for the newest."""
+    if "superseded_at" in rows.columns:
+        return rows
     if rows[KEY].is_unique().all():
         return rows.with_columns(pl.lit(None, pl.Datetime("us", "UTC")).alias("superseded_at"))
     ordered = rows.with_row_index("_place").sort(KEY, "available_at", SEQUENCE)
@@ -179,7 +183,9 @@ def _versions(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
         ordered = part.sort("available_at", SEQUENCE).unique([KEY, "available_at"], keep="last", maintain_order=True)
         ordered = ordered.with_columns(pl.col("available_at").alias("_stamp"))
         found.append(
-            stamps.join_asof(ordered, on="_stamp", by=KEY, strategy="backward", check_sortedness=False).filter(pl.col(ROW).is_not_null())
+            stamps.join_asof(ordered, on="_stamp", by=KEY, strategy="backward", check_sortedness=False).filter(
+                pl.col(ROW).is_not_null()
+            )
         )
     return found
 

@@ -102,7 +102,8 @@ class _View:
         low, end = by_event.upto(asked, spans.start), by_event.upto(asked, spans.end)
         # The least availability from each row on never decreases; where a row is not late it is its own.
         least = _least_to_come(codes, available)
-        irregular = (available > least) | (~rows[KEY].is_unique().to_numpy())
+        replaced = rows["superseded_at"].is_not_null() | ~rows[KEY].is_unique()
+        irregular = (available > least) | replaced.to_numpy()
         counts = np.concatenate([[0], np.cumsum(irregular)])
         seen = np.clip(Timeline(codes, least).upto(asked, spans.known_at), low, end)
         mixed = counts[end] > counts[low]

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+
 from feature_store.lake import Lake
 
 NEW_YEAR = datetime(2013, 1, 1, tzinfo=UTC)
@@ -58,8 +59,8 @@ def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
     s3, master, volume, filer, *grpc = free_ports(8)
     ports = {"s3.port": s3, "master.port": master, "volume.port": volume, "filer.port": filer}
     named = dict(zip(["s3.port.grpc", "master.port.grpc", "volume.port.grpc", "filer.port.grpc"], grpc, strict=True))
-    command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={folder}/s3.json",
-               "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20"]  # fmt: skip
+    command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
+               f"-s3.config={folder}/s3.json", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20"]  # fmt: skip
     command += [f"-{name}={port}" for name, port in (ports | named).items()]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)

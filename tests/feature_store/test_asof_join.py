@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from feature_store.asof_join import asof_join
-from feature_store.errors import ColumnTypeError, MissingColumnsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from feature_store.asof_join import asof_join
+from feature_store.errors import ColumnTypeError, MissingColumnsError
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars import col
+
 from feature_store.errors import (
     ColumnTypeError,
     ExpectationFailedToRunError,
@@ -23,7 +24,6 @@ from feature_store.ingest import IngestResult, ingest_batch
 from feature_store.lake import Lake
 from feature_store.source import ALL, INGESTED, Source, after
 from feature_store.tables import known
-from polars import col
 
 FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC)
 
@@ -107,7 +107,7 @@ def test_every_kind_of_expectation_is_checked_by_itself(lake: Lake) -> None:
 
 def test_an_expectation_that_raises_is_an_error_and_nothing_is_appended(lake: Lake) -> None:
     source = weather_of(expect=[within("origin", 0, 200)])
-    with pytest.raises(ExpectationFailedToRunError, match="Expectation origin within .0, 200. of source"):
+    with pytest.raises(ExpectationFailedToRunError, match=r"Expectation origin within .0, 200. of source"):
         take(source, observed(8.0), lake)
     assert lake.tables() == []
 
@@ -119,7 +119,9 @@ def test_a_suite_is_told_without_what_differs_from_run_to_run() -> None:
 
 
 def test_a_missing_column_is_named(lake: Lake) -> None:
-    with pytest.raises(MissingColumnsError, match=r"'weather' lacks \['wind_speed'\]; it has \['observed_at', 'origin'\]"):
+    with pytest.raises(
+        MissingColumnsError, match=r"'weather' lacks \['wind_speed'\]; it has \['observed_at', 'origin'\]"
+    ):
         take(weather_of(), observed(8.0).drop("wind_speed"), lake)
 
 
@@ -157,7 +159,7 @@ def test_text_where_a_moment_belongs_is_refused(lake: Lake) -> None:
 
 
 def test_a_type_that_delta_does_not_keep_is_refused(lake: Lake) -> None:
-    with pytest.raises(ColumnTypeError, match="expected bool, i8..i64, f32, f64, str, date or datetime"):
+    with pytest.raises(ColumnTypeError, match=r"expected bool, i8..i64, f32, f64, str, date or datetime"):
         take(weather_of(), observed(8.0).with_columns(lag=pl.duration(minutes=1)), lake)
 
 
@@ -189,7 +191,9 @@ def test_a_row_without_key_or_event_time_is_quarantined(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(("rule", "kept", "apart"), [("quarantine", [], 2), ("first", [1.0], 0), ("last", [2.0], 0)])
-def test_rows_with_one_key_and_other_values_follow_the_rule(lake: Lake, rule: str, kept: list[float], apart: int) -> None:
+def test_rows_with_one_key_and_other_values_follow_the_rule(
+    lake: Lake, rule: str, kept: list[float], apart: int
+) -> None:
     source = weather_of(duplicates=rule)
     rows = pl.concat([observed(1.0), observed(2.0)])
     assert take(source, rows, lake).quarantined == apart
@@ -244,7 +248,9 @@ def test_rows_and_later_columns_that_are_not_known_yet_do_not_exist_yet(lake: La
 
 
 def test_a_local_hour_that_is_repeated_is_the_first_and_one_that_is_missing_is_set_apart(lake: Lake) -> None:
-    orders = Source("orders", read=nothing, key=ALL, event_time="at", available_at=after("at", "1h"), tz="Europe/London")
+    orders = Source(
+        "orders", read=nothing, key=ALL, event_time="at", available_at=after("at", "1h"), tz="Europe/London"
+    )
     rows = pl.DataFrame({"at": [datetime(2012, 10, 28, 1, 30), datetime(2012, 3, 25, 1, 30), datetime(2012, 7, 1, 12)]})  # noqa: DTZ001
     result = take(orders, rows, lake)
     assert (result.appended, result.quarantined) == (2, 1)
@@ -259,7 +265,7 @@ def test_a_local_hour_that_is_repeated_is_the_first_and_one_that_is_missing_is_s
 
 
 def test_a_moment_without_zone_is_refused(lake: Lake) -> None:
-    with pytest.raises(NaiveMomentError, match="as_of is .* which has no time zone"):
+    with pytest.raises(NaiveMomentError, match=r"as_of is .* which has no time zone"):
         take(weather_of(), observed(1.0), lake, as_of=datetime(2013, 1, 1))  # noqa: DTZ001
 
 
@@ -307,7 +313,9 @@ def test_a_batch_that_was_killed_half_way_is_finished_by_the_next_try(tmp_path: 
     undisturbed = Lake(tmp_path / "undisturbed")
     expected = take(weather_of(), observed(8.0, 1048.36, 9.0), undisturbed)
     root = tmp_path / "lake"
-    script = CRASHING.format(path=[str(Path(__file__).parent), os.getcwd()], crash_before=crash_before, root=str(root))
+    script = CRASHING.format(
+        path=[str(Path(__file__).parent), str(Path.cwd())], crash_before=crash_before, root=str(root)
+    )
     ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     lake = Lake(root)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
+
 from feature_store.errors import SchemaChangedError, TableNotFoundError
 from feature_store.lake import Lake
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars import col
+
 from feature_store.digest import content_digest, row_digests
 from feature_store.feature_view import Feature, derived, latest, recency, request, window
 from feature_store.features import features
@@ -19,10 +24,8 @@ from feature_store.source import ALL, Source, after
 from feature_store.spine import Spine, each, every, seen
 from feature_store.tables import known, source_digest
 from feature_store.training_set import rebuild, training_set
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from polars import col
 
+FOLDERS = tempfile.TemporaryDirectory(prefix="incumbent-lakes-")
 START = datetime(2013, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")
 
@@ -147,7 +150,7 @@ some_orders = st.lists(an_order, max_size=14).map(frame_of_orders)
 
 def lake_of(world: World, until: list[datetime], *, empty_first: bool = True) -> Lake:
     """A lake into which the whole of each frame was offered at each of the moments."""
-    lake = Lake(Path(tempfile.mkdtemp(prefix="incumbent-test-")) / "lake")
+    lake = Lake(Path(tempfile.mkdtemp(dir=FOLDERS.name)) / "lake")
     for source, frame in world.items():
         if empty_first:
             ingest_batch(source, frame.clear(), lake, as_of=START - timedelta(days=9), batch="none")
@@ -166,7 +169,7 @@ def answers(lake: Lake, spine: Spine, views: list[Feature], label: LabelSpec, as
 FAR = at(24 * 9)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(some_flights, some_weather, some_orders, st.integers(10, 70), st.integers(1, 60))
 def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> None:
     world = {flights: planned.unique(["flight", "announced_at"], keep="first", maintain_order=True),
@@ -184,7 +187,7 @@ def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> 
         assert known(source, then, at(now)).equals(known(source, later, at(now)))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(some_flights, some_orders, st.randoms(use_true_random=False), st.integers(10, 70))
 def test_the_order_of_arrival_does_not_matter(planned, bought, random, now) -> None:
     planned = planned.unique(["flight", "announced_at"], keep="first", maintain_order=True)
@@ -205,7 +208,7 @@ def test_the_order_of_arrival_does_not_matter(planned, bought, random, now) -> N
         assert answers(in_order, spine, views, label, FAR) == answers(in_pieces, spine, views, label, FAR)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(some_orders)
 def test_twice_is_once(bought) -> None:
     once, twice = lake_of({orders: bought}, [FAR]), lake_of({orders: pl.concat([bought, bought])}, [at(40), FAR])
@@ -215,7 +218,7 @@ def test_twice_is_once(bought) -> None:
     assert again == ingest_batch(orders, bought, twice, as_of=FAR, batch="again")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(some_flights, some_weather, st.integers(20, 60))
 def test_a_training_set_is_made_again_after_new_rows_and_corrections(planned, told, now) -> None:
     world = {flights: planned, weather: told}
@@ -230,7 +233,7 @@ def test_a_training_set_is_made_again_after_new_rows_and_corrections(planned, to
     assert made.manifest == again.manifest
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(some_flights, some_weather, st.lists(st.integers(0, 30), min_size=1, max_size=3))
 def test_questions_in_pieces_get_the_answers_they_get_together(planned, told, cuts) -> None:
     lake = lake_of({flights: planned, weather: told}, [FAR])
@@ -239,6 +242,6 @@ def test_questions_in_pieces_get_the_answers_they_get_together(planned, told, cu
     edges = [None, *(at(2 * cut) for cut in sorted(set(cuts))), FAR]
     pieces = [
         features(flight_views, questions(flight_spine, lake, start, end), lake, spine=flight_spine)
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in pairwise(edges)
     ]
     assert pl.concat(pieces).equals(together)

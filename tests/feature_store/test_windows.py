@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from feature_store import windows
-from feature_store.windows import Spans, aggregate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
+
+from feature_store import windows
+from feature_store.windows import Spans, aggregate
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")
@@ -158,7 +159,9 @@ def test_floats_are_the_same_bit_for_bit_from_whatever_start_and_in_whatever_pie
     random = np.random.default_rng(3)
     raw = [
         ("JFK", int(hour), 0, number, float(value))
-        for number, (hour, value) in enumerate(zip(np.sort(random.integers(0, 900, 4000)), random.normal(size=4000), strict=True))
+        for number, (hour, value) in enumerate(
+            zip(np.sort(random.integers(0, 900, 4000)), random.normal(size=4000), strict=True)
+        )
     ]
     raw_q = [("JFK", int(hour), -1) for hour in random.integers(450, 900, 300)]
     chosen = {name: AGGREGATES[name] for name in ("mean", "sum", "spread", "ratio")}

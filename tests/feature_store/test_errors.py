@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from feature_store import errors
+from feature_store.errors import (
+    AppendConflictError,
+    ColumnTypeError,
+    ExpectationFailedToRunError,
+    FeatureNameClashError,
+    FeatureStoreError,
+    LeakError,
+    ManifestMismatchError,
+    MissingColumnsError,
+    NaiveMomentError,
+    ReservedColumnError,
+    ScheduleTextError,
+    SchemaChangedError,
+    SpanTextError,
+    SpecError,
+    TableNotFoundError,
+    UntypedColumnError,
+)
+
+EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
+    (SpecError("source 'x'", "key is empty", "Name it"), ValueError, "source 'x': key is empty. Name it."),
+    (
+        SpanTextError("2 fortnights"),
+        ValueError,
+        "length of time: '2 fortnights' cannot be read. "
+        "Write a whole number and a unit of s, m, h, d or w, for example 2h, 10m, 30d or 1w.",
+    ),
+    (
+        ScheduleTextError("noon"),
+        ValueError,
+        "every: 'noon' cannot be read as a repeated moment. "
+        "Write a time of day for daily, 06:00, or a weekday before it for weekly, mon 06:00.",
+    ),
+    (
+        FeatureNameClashError("year", "request(year)", "latest(planes)"),
+        ValueError,
+        "feature 'year': both request(year) and latest(planes) make it. "
+        "Leave one out, or give one of them another name.",
+    ),
+    (
+        LeakError("arr_delay", "landed_at", "Leave it out"),
+        ValueError,
+        "column 'arr_delay': it becomes known at landed_at, after the question is asked. Leave it out.",
+    ),
+    (
+        MissingColumnsError("weather", ["wind", "temp"], ["origin"]),
+        LookupError,
+        "Table 'weather' lacks ['temp', 'wind']; it has ['origin']. "
+        "Add the columns to the data, correct their names in the source, or list them in its optional=[...].",
+    ),
+    (
+        ColumnTypeError("weather", "wind", got="String", expected="Float64"),
+        TypeError,
+        "Column 'wind' of 'weather' is String, expected Float64. Cast it in the function that reads the source.",
+    ),
+    (
+        UntypedColumnError("weather", ["gust"]),
+        TypeError,
+        "Columns ['gust'] of 'weather' hold no value in the first batch and have no type. "
+        "Cast them to the type they will have, drop them, or list them in optional=[...] to leave them out.",
+    ),
+    (
+        ReservedColumnError("weather", ["as_of"]),
+        ValueError,
+        "Table 'weather' has columns named ['as_of'], which the feature store writes itself. "
+        "Rename them in the function that reads the source.",
+    ),
+    (
+        SchemaChangedError("t", {"a": ("Float64", "Int64"), "b": (None, "String")}),
+        TypeError,
+        "Rows for table 't' do not fit it: a is Float64, stored as Int64; b is absent, stored as String. "
+        "Cast the columns to the stored types, or declare new nullable columns with allow_new=[...].",
+    ),
+    (
+        TableNotFoundError("t", "/lake", 3),
+        LookupError,
+        "There is no version 3 of table 't' under /lake. Ingest the source first, or correct the lake's root.",
+    ),
+    (
+        AppendConflictError("t", 8),
+        RuntimeError,
+        "Appending to table 't' met 8 conflicting commits in a row. "
+        "Let one process at a time ingest a source, and run the batch again: it repeats nothing.",
+    ),
+    (
+        ExpectationFailedToRunError("weather", "wind within [0, 1]", "no such column"),
+        RuntimeError,
+        "Expectation wind within [0, 1] of source 'weather' could not be checked: no such column. "
+        "Correct the expectation or the column's type; nothing was appended.",
+    ),
+    (
+        NaiveMomentError("as_of", "2013-01-01"),
+        ValueError,
+        "as_of is '2013-01-01', which has no time zone. Give a datetime with one, for example in UTC.",
+    ),
+    (
+        ManifestMismatchError("views", "a", "b"),
+        ValueError,
+        "The manifest records views a, but this call gives b. "
+        "Use the specification and the lake that the training set was made of.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "builtin", "message"), EXAMPLES, ids=lambda one: type(one).__name__)
+def test_an_error_says_what_happened_and_what_to_do(
+    error: FeatureStoreError, builtin: type[Exception], message: str
+) -> None:
+    assert str(error) == message
+    assert isinstance(error, FeatureStoreError)
+    assert isinstance(error, builtin)
+
+
+def test_every_error_is_in_the_tree_and_in_these_examples() -> None:
+    classes = {one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, FeatureStoreError)} - {
+        FeatureStoreError
+    }
+    assert {type(error) for error, _, _ in EXAMPLES} == classes
+    assert all(one.__name__ in str(errors.__doc__) for one in classes)
