@@ -25,6 +25,17 @@ def model_input(frame: pl.DataFrame, model: Model) -> pd.DataFrame:
     return frame.select(typed).to_pandas()
 
 
+def stored_name(feature: str) -> str:
+    """Name of a feature's column beside predictions, whose own columns (`origin`, `version`) a feature may share."""
+    return f"feature.{feature}"
+
+
+def stored_input(rows: pl.DataFrame, model: Model) -> pd.DataFrame:
+    """What a model saw when it made stored predictions."""
+    given = [pl.col(stored_name(name)).alias(name) for name in feature_names(model.features)]
+    return model_input(rows.select(given), model)
+
+
 def block_numbers(moments: pl.Series, block: timedelta) -> pl.Series:
     """The independent block each moment lies in, counted from 1970 (UTC)."""
     return (moments.dt.epoch("s") // int(block.total_seconds())).cast(pl.Int64)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import polars as pl
 from numpy.typing import ArrayLike
 
-from flows.frames import block_numbers, model_input
+from flows.frames import block_numbers, stored_input
 from flows.model import Model
 from lifecycle.evidence import Comparison, Estimate
 from mlflow_plugins.loader import LoadedModel
@@ -40,7 +40,7 @@ def paired_estimate(
 def paired(model: Model, rows: pl.DataFrame, version: int, other: LoadedModel) -> Comparison | None:
     """The stored predictions against another version's on the same labelled rows, by independent block."""
     y = rows["label"].cast(pl.Float64).to_numpy()
-    theirs = other.predict(model_input(rows, model))
+    theirs = other.predict(stored_input(rows, model))
     blocks = block_numbers(rows["as_of"], model.block).to_numpy()
     difference = paired_estimate(model.gate.metric, y, (rows["prediction"].to_numpy(), theirs), blocks, model.seed)
     if difference is None:

@@ -22,7 +22,7 @@ from flows.evidence import (
     predictions,
     watched,
 )
-from flows.frames import model_input
+from flows.frames import stored_input
 from flows.ingest import ingest
 from flows.results import Result
 from flows.score import score
@@ -80,7 +80,7 @@ def current_frame(step: Step, champion: Reign) -> pd.DataFrame:
     rows = rows.filter(pl.col("version") == champion.epoch.version) if rows.height else rows
     if not rows.height:
         return pd.DataFrame()
-    return model_input(rows, step.model).assign(prediction=rows["prediction"].to_numpy())
+    return stored_input(rows, step.model).assign(prediction=rows["prediction"].to_numpy())
 
 
 def gather(step: Step, champion: Reign, current: pd.DataFrame) -> Evidence:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from flows.evidence import labelled_predictions
-from flows.frames import block_numbers, model_input
+from flows.frames import block_numbers, stored_input
 from flows.judging import metric_value, paired_estimate
 from flows.model import Model
 from flows.replay.quarantined import quarantined_rows
@@ -127,7 +127,7 @@ def _with_first_champion(loop: Loop, model: Model, rows: pl.DataFrame) -> pl.Dat
     if not rows.height:
         return rows
     first = loop.ledger.epochs(model.name)[0]
-    answers = loop.reign(first).loaded.predict(model_input(rows, model))
+    answers = loop.reign(first).loaded.predict(stored_input(rows, model))
     return rows.with_columns(first_prediction=pl.Series(answers, dtype=pl.Float64))
 
 

@@ -37,7 +37,7 @@ def week(number: float) -> datetime:
 
 
 def ask(shape: Shape) -> pl.DataFrame:
-    """One row a question: `id`, `asked_at`, `signal`, `noise`, `shop`, `won` and `answered_at`."""
+    """One row a question: `id`, `asked_at`, `signal`, `noise`, `origin`, `won` and `answered_at`."""
     rng = np.random.default_rng(shape.seed)
     seconds = np.sort(rng.choice(int(shape.weeks * WEEK.total_seconds()), shape.rows, replace=False))
     number = seconds / WEEK.total_seconds()
@@ -51,7 +51,7 @@ def ask(shape: Shape) -> pl.DataFrame:
             "asked_at": asked,
             "signal": signal,
             "noise": rng.normal(size=shape.rows),
-            "shop": rng.choice(["east", "north", "west"], shape.rows),
+            "origin": rng.choice(["east", "north", "west"], shape.rows),
             "won": won,
         }
     ).with_columns(answered_at=pl.col("asked_at") + timedelta(hours=6))

@@ -1,0 +1,45 @@
+"""Predictions are stored with what the champion saw, whatever the features are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from small_data import Shape, ask, week, write_small_model
+
+from flows.evidence import predictions
+from flows.frames import stored_input
+from flows.ingest import ingest
+from flows.model import load_model
+from flows.score import score
+from flows.train import train
+from flows.wiring import running
+from lifecycle.moments import Window, iso
+
+
+def test_a_feature_may_have_the_name_of_a_column_of_predictions(tmp_path: Path, small_loop: Callable[..., Any]) -> None:
+    text = 'derived(col("noise").alias("version"), (col("noise") * 2).alias("epoch"))'
+    path = write_small_model(
+        tmp_path,
+        features=f"request('signal', 'origin'), {text}",
+        estimator="HistGradientBoostingClassifier(max_iter=20)",
+    )
+    first, later = iso(week(6)), iso(week(7))
+    with running(small_loop()) as loop:
+        ingest(str(path), first)
+        assert train(str(path), first).facts["action"] == "promote"
+        ingest(str(path), later)
+        score(str(path), later)
+        model = load_model(path)
+        stored = predictions(loop, model, Window(week(6), week(7)))
+        champion = loop.champion(model)
+
+    asked = ask(Shape()).filter(pl.col("asked_at").is_between(week(6), week(7), closed="right"))
+    seen = stored_input(stored, model)
+    assert seen["origin"].tolist() == asked["origin"].to_list()
+    assert seen["version"].tolist() == asked["noise"].to_list()
+    assert set(stored["origin"]) == {"batch"}
+    assert set(stored["version"]) == {1}
+    assert champion.loaded.predict(seen).tolist() == stored["prediction"].to_list()
