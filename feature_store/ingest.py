@@ -59,6 +59,9 @@ def quarantine_of(source: Source) -> str:
 def ingest_batch(source: Source, raw: Any, lake: Lake, *, as_of: datetime, batch: str) -> IngestResult:
     """Take in what a raw frame tells by `as_of`, once per batch id.
 
+    Rows that contradict one another (one key, one availability, other values) follow `source.duplicates`; a row
+    that contradicts one of an earlier batch cannot undo it, and is set apart alone.
+
     Args:
         raw: a Polars or pandas frame. It may reach beyond `as_of`: rows that are not available by then do
             not exist yet, and later columns whose moment has not come are not looked at.

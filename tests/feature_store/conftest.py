@@ -59,8 +59,9 @@ def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
     s3, master, volume, filer, *grpc = free_ports(8)
     ports = {"s3.port": s3, "master.port": master, "volume.port": volume, "filer.port": filer}
     named = dict(zip(["s3.port.grpc", "master.port.grpc", "volume.port.grpc", "filer.port.grpc"], grpc, strict=True))
-    command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3",
-               f"-s3.config={folder}/s3.json", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20"]  # fmt: skip
+    options = ("-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20")
+    quiet = ("-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
+    command = [weed, "server", f"-dir={folder}", f"-s3.config={folder}/s3.json", *options, *quiet]
     command += [f"-{name}={port}" for name, port in (ports | named).items()]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)

@@ -169,6 +169,15 @@ def answers(lake: Lake, spine: Spine, views: list[Feature], label: LabelSpec, as
 FAR = at(24 * 9)
 
 
+def without_contradictions(planned: pl.DataFrame) -> pl.DataFrame:
+    """Only flights that nothing contradicts: of rows that do, those of one batch are all set apart, but what an
+    earlier batch has stored stays, so for them it does matter what came first."""
+    for moment in ("announced_at", "left_at", "landed_at"):
+        first = pl.struct("flight", moment).is_first_distinct()
+        planned = planned.filter(first | col(moment).is_null())
+    return planned
+
+
 @settings(max_examples=8, deadline=None)
 @given(some_flights, some_weather, some_orders, st.integers(10, 70), st.integers(1, 60))
 def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> None:
@@ -190,7 +199,7 @@ def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> 
 @settings(max_examples=8, deadline=None)
 @given(some_flights, some_orders, st.randoms(use_true_random=False), st.integers(10, 70))
 def test_the_order_of_arrival_does_not_matter(planned, bought, random, now) -> None:
-    planned = planned.unique(["flight", "announced_at"], keep="first", maintain_order=True)
+    planned = without_contradictions(planned)
     for source, frame, spine, views, label in (
         (flights, planned, flight_spine, flight_views, flight_label),
         (orders, bought, order_spine, order_views, order_label),
