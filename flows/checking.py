@@ -105,9 +105,12 @@ def _refuse_leaks(model: Model, known: pl.DataFrame) -> None:
     y = known["label"].cast(pl.Float64).to_numpy()
     x = model_input(known, model)
     for name in x.columns:
-        if x[name].dtype == object:
+        if x[name].dtype == object or x[name].isna().all():
             continue
-        auc = metric_value("auc", y, x[name].fillna(x[name].median()).to_numpy())
+        ranks = (
+            x[name].fillna(x[name].median()).rank(pct=True)
+        )  # a metric takes shares of 0 to 1, and AUC sees order only
+        auc = metric_value("auc", y, ranks.to_numpy())
         if max(auc, 1 - auc) > _SUSPICIOUS:
             raise SpecError(
                 "Model.features", name, f"Alone it ranks the labels with AUC {auc:.3f}: it seems to know them."
