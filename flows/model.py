@@ -109,8 +109,13 @@ class Model(Verbs):
 
     @property
     def block(self) -> timedelta:
-        """Length of an independent block: outcomes that look ahead overlap for as long as they look."""
-        return self.gate.block_length(self.label.over if isinstance(self.label, Ahead) else timedelta(0))
+        """Length of an independent block: outcomes that look ahead overlap for as long as they look.
+
+        Questions asked once a week make no more than one block a week.
+        """
+        weekly = isinstance(self.spine, Every) and self.spine.weekday is not None
+        declared = self.gate.block_length(self.label.over if isinstance(self.label, Ahead) else timedelta(0))
+        return max(declared, timedelta(days=7)) if weekly else declared
 
     @property
     def evaluation_length(self) -> timedelta:
