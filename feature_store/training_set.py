@@ -23,6 +23,37 @@ from feature_store.spine import Spine, asked_source
 from feature_store.tables import tables_of
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """What a training set is made of, whatever the moment: features, the label, and which questions are asked."""
+
+    views: Sequence[Feature]
+    label: LabelSpec
+    spine: Spine
+
+    @property
+    def sources(self) -> list[Source]:
+        """Every source that is read, by name; a source and its `where` views count once."""
+        read = [asked_source(self.spine)]
+        read += [view.source for view in self.views if not isinstance(view, Request | Derived)]
+        read += [self.label.source] if isinstance(self.label, Ahead) else []
+        by_name = {source.name: source for source in reversed(read)}
+        return [by_name[name] for name in sorted(by_name)]
+
+    def texts(self) -> dict[str, str]:
+        """Each part as canonical text."""
+        return {
+            "views": spec_text(list(self.views)),
+            "spine": spec_text(self.spine),
+            "label": spec_text(self.label),
+        }
+
+    def versions(self, lake: Lake) -> dict[str, int]:
+        """Version of every lake table that is read."""
+        tables = [table for source in self.sources for table in tables_of(source)]
+        return {table: lake.version(table) for table in tables if lake.exists(table)}
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
     """Questions with features and known labels, and the manifest by which the same frame can be made again."""
@@ -31,67 +62,43 @@ class TrainingSet:
     manifest: dict[str, Any]
 
 
-def training_set(  # noqa: PLR0913 - two moments, and the four nouns a training set is made of
-    views: Sequence[Feature],
-    label: LabelSpec,
-    spine: Spine,
-    lake: Lake,
-    start: datetime | None,
-    as_of: datetime,
-) -> TrainingSet:
+def training_set(definition: Definition, lake: Lake, start: datetime | None, as_of: datetime) -> TrainingSet:
     """All questions asked in `(start, as_of]` whose label was known at `as_of`.
 
     Returns:
         the questions' columns, the features, `label`, `label_available_at` and `label_state`; sorted by
         `as_of` and key.
     """
+    label, spine = definition.label, definition.spine
     check_label(label, spine)
     as_of = utc("as_of", as_of)
     asked = labels(label, spine, questions(spine, lake, start, as_of), lake, as_of)
     known = asked.filter(pl.col("label_state") == KNOWN)
-    found = features(views, known, lake, spine=spine)
+    found = features(definition.views, known, lake, spine=spine)
     manifest = {
         "as_of": as_of.isoformat(),
         "start": None if start is None else utc("start", start).isoformat(),
         "rows": found.height,
         "content_digest": content_digest(row_digests(found)),
-        "tables": _versions(views, label, spine, lake),
-        "views": spec_text(list(views)),
-        "views_digest": spec_digest(list(views)),
-        "spine": spec_text(spine),
-        "label": spec_text(label),
+        "tables": definition.versions(lake),
+        "views_digest": spec_digest(list(definition.views)),
+        **definition.texts(),
     }
     return TrainingSet(found, manifest)
 
 
-def rebuild(
-    manifest: Mapping[str, Any], views: Sequence[Feature], label: LabelSpec, spine: Spine, lake: Lake
-) -> TrainingSet:
+def rebuild(manifest: Mapping[str, Any], definition: Definition, lake: Lake) -> TrainingSet:
     """Make the training set of a manifest again, whatever has been ingested since.
 
     Raises:
         ManifestMismatchError: the specification is another one, or the frame comes out different.
     """
-    for name, now in (("views", spec_text(list(views))), ("spine", spec_text(spine)), ("label", spec_text(label))):
+    for name, now in definition.texts().items():
         if manifest[name] != now:
             raise ManifestMismatchError(name, str(manifest[name]), now)
     start = None if manifest["start"] is None else datetime.fromisoformat(manifest["start"])
     then = lake.at(manifest["tables"])
-    made = training_set(views, label, spine, then, start, datetime.fromisoformat(manifest["as_of"]))
+    made = training_set(definition, then, start, datetime.fromisoformat(manifest["as_of"]))
     if made.manifest["content_digest"] != manifest["content_digest"]:
         raise ManifestMismatchError("content", manifest["content_digest"], made.manifest["content_digest"])
     return made
-
-
-def sources_of(views: Sequence[Feature], label: LabelSpec, spine: Spine) -> list[Source]:
-    """Every source that a training set reads, by name; a source and its `where` views count once."""
-    read = [asked_source(spine)]
-    read += [view.source for view in views if not isinstance(view, Request | Derived)]
-    read += [label.source] if isinstance(label, Ahead) else []
-    by_name = {source.name: source for source in reversed(read)}
-    return [by_name[name] for name in sorted(by_name)]
-
-
-def _versions(views: Sequence[Feature], label: LabelSpec, spine: Spine, lake: Lake) -> dict[str, int]:
-    tables = [table for source in sources_of(views, label, spine) for table in tables_of(source)]
-    return {table: lake.version(table) for table in tables if lake.exists(table)}

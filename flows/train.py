@@ -25,7 +25,7 @@ from flows.steps import Step, carry_out
 from flows.wiring import Reign
 from lifecycle import run_tags
 from lifecycle.evidence import ChallengerFacts, Verdict
-from lifecycle.moments import iso
+from lifecycle.moments import iso, parse_moment
 from lifecycle.ports import Alias, RegisteredVersion
 from lifecycle.records import to_plain
 from mlflow_plugins.dataset_source import LakeDatasetSource
@@ -34,7 +34,8 @@ from modeling import export, gates
 from modeling import training as fitting
 from modeling.explanation import permutation_importance
 from modeling.figures import candidates_figure, importance_figure, reliability_figure
-from modeling.tasks import parse_task
+from modeling.recalibration import Recalibration
+from modeling.tasks import Task, parse_task
 from monitoring.reference import Reference
 
 _EXAMPLE_ROWS = 3
@@ -82,12 +83,13 @@ def _train(step: Step) -> Result:
 def build_training_set(step: Step) -> stored.TrainingSet:
     """Every question whose label is known at `as_of`, with its features as they were then."""
     model = step.model
-    return stored.training_set(model.features, model.label, model.spine, step.loop.lake, None, step.as_of)
+    definition = stored.Definition(model.features, model.label, model.spine)
+    return stored.training_set(definition, step.loop.lake, None, step.as_of)
 
 
 @task(name="fit candidates", cache_policy=NO_CACHE)
 def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None) -> fitting.TrainingResult:
-    """All history and the recent window, fitted on older rows and evaluated, with the champion, on the newest block."""
+    """All history, the recent window, the champion recalibrated: fitted on older rows, judged on the newest block."""
     frame, fit = known.frame, step.model.fitting
     rows = fitting.TrainingSet(
         X=model_input(frame, step.model),
@@ -98,7 +100,14 @@ def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None
     predict = champion.loaded.predict if champion else None
     if step.loop.fits is not None:
         fit = sharing(fit, known.manifest["content_digest"], step.model.seed, step.loop.fits)
-    return fitting.train(rows, fit, plan_of(step.model, step.as_of), predict)
+    return fitting.train(rows, fit, plan_of(step.model, step.as_of), predict, recalibration_of(champion, step.model))
+
+
+def recalibration_of(champion: Reign | None, model: Model) -> Recalibration | None:
+    """The champion as a candidate with its probabilities mended; a regression has none."""
+    if champion is None or parse_task(model.task) is not Task.BINARY:
+        return None
+    return Recalibration(champion.loaded.pipeline, parse_moment(champion.loaded.manifest["newest_label"]))
 
 
 def plan_of(model: Model, as_of: datetime) -> fitting.TrainingPlan:

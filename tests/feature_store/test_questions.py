@@ -16,7 +16,7 @@ from feature_store.lake import Lake
 from feature_store.questions import questions, ticks
 from feature_store.source import Source, before
 from feature_store.spine import each, every, seen
-from feature_store.training_set import rebuild, training_set
+from feature_store.training_set import Definition, rebuild, training_set
 
 FAR = datetime(2014, 1, 1, tzinfo=UTC)
 
@@ -155,9 +155,9 @@ def test_ticks_follow_the_clock_on_the_wall_through_both_changes() -> None:
 
 def test_a_training_set_holds_the_questions_whose_label_was_known(flown: Lake) -> None:
     views, label = [request("origin")], Label("late", deadline="9d")
-    made = training_set(views, label, spine, flown, None, day(12))
+    made = training_set(Definition(views, label, spine), flown, None, day(12))
     assert made.frame["flight"].to_list() == [1]
     assert made.manifest["tables"] == {"sources/flights": 0, "sources/flights.landed_at": 0}
-    assert training_set(views, label, spine, flown, day(9), FAR).frame["flight"].to_list() == [2]
+    assert training_set(Definition(views, label, spine), flown, day(9), FAR).frame["flight"].to_list() == [2]
     with pytest.raises(ManifestMismatchError, match="The manifest records views"):
-        rebuild(made.manifest, [request("flight")], label, spine, flown)
+        rebuild(made.manifest, Definition([request("flight")], label, spine), flown)

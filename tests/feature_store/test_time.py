@@ -23,7 +23,7 @@ from feature_store.questions import questions
 from feature_store.source import ALL, Source, after
 from feature_store.spine import Spine, each, every, seen
 from feature_store.tables import known, source_digest
-from feature_store.training_set import rebuild, training_set
+from feature_store.training_set import Definition, rebuild, training_set
 
 FOLDERS = tempfile.TemporaryDirectory(prefix="incumbent-lakes-")
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -188,8 +188,8 @@ def test_the_future_cannot_change_the_past(planned, told, bought, now, step) -> 
     later = lake_of(world, [at(now), at(now + step), FAR])
     for spine, views, label in ((flight_spine, flight_views, flight_label), (order_spine, order_views, order_label)):
         assert answers(then, spine, views, label, at(now)) == answers(later, spine, views, label, at(now))
-        before = training_set(views, label, spine, then, None, at(now))
-        after_ = training_set(views, label, spine, later, None, at(now))
+        before = training_set(Definition(views, label, spine), then, None, at(now))
+        after_ = training_set(Definition(views, label, spine), later, None, at(now))
         assert before.frame.equals(after_.frame)
     for source in world:
         assert source_digest(source, then, at(now)) == source_digest(source, later, at(now))
@@ -232,12 +232,12 @@ def test_twice_is_once(bought) -> None:
 def test_a_training_set_is_made_again_after_new_rows_and_corrections(planned, told, now) -> None:
     world = {flights: planned, weather: told}
     lake = lake_of(world, [at(now)])
-    made = training_set(flight_views, flight_label, flight_spine, lake, None, at(now))
+    made = training_set(Definition(flight_views, flight_label, flight_spine), lake, None, at(now))
     for source, frame in world.items():
         ingest_batch(source, frame, lake, as_of=FAR, batch="all the rest")
     shifted = told.with_columns(wind=col("wind") + 1, told_at=col("told_at") + timedelta(minutes=1))
     ingest_batch(weather, shifted, lake, as_of=FAR, batch="corrections of the past")
-    again = rebuild(made.manifest, flight_views, flight_label, flight_spine, lake)
+    again = rebuild(made.manifest, Definition(flight_views, flight_label, flight_spine), lake)
     assert made.frame.equals(again.frame)
     assert made.manifest == again.manifest
 
