@@ -85,7 +85,7 @@ def _every(interval: timedelta, anchor: datetime, *, active: bool) -> Schedule:
 
 
 def _register(settings: Settings, model: Model, verb: str, schedule: Schedule) -> str:
-    made: Any = _FLOWS[verb].deploy(
+    deployment: Any = _FLOWS[verb].to_deployment(
         name=deployment_name(model, verb),
         work_pool_name=settings.prefect.work_pool,
         schedules=[schedule],
@@ -94,10 +94,8 @@ def _register(settings: Settings, model: Model, verb: str, schedule: Schedule) -
         tags=["incumbent", model.name],
         entrypoint_type=EntrypointType.MODULE_PATH,
         job_variables=_job_variables(settings),
-        print_next_steps=False,
-        ignore_warnings=True,
     )
-    return str(made)
+    return str(deployment.apply())  # what `flow.deploy` does, without its tables on standard output
 
 
 def _job_variables(settings: Settings) -> dict[str, Any]:
