@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 
 from feature_store.feature_view import feature_names
+from feature_store.labels import Ahead
 from feature_store.spine import Each, asked_source
 from flows.model import Model
 
@@ -16,6 +17,12 @@ def key_names(model: Model) -> list[str]:
     """Columns that identify a question, beside `as_of`."""
     source = asked_source(model.spine)
     return list(source.key_columns or ()) if isinstance(model.spine, Each) else list(source.entity_columns)
+
+
+def question_columns(model: Model) -> list[str]:
+    """What a stored prediction keeps of its question: the key, and the entity that a label ahead is about."""
+    entity = model.label.source.entity_columns if isinstance(model.label, Ahead) else ()
+    return [*dict.fromkeys([*key_names(model), *entity])]
 
 
 def model_input(frame: pl.DataFrame, model: Model) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from feature_store.feature_view import Feature, Latest, Recency, Windowed, check_features
-from feature_store.labels import Ahead, Label
+from feature_store.feature_view import Feature, Latest, Recency, Windowed, check_features, feature_names
+from feature_store.labels import Ahead, Label, check_label
 from feature_store.source import Source
 from feature_store.spine import Each, Every, Spine, asked_source
 from flows.errors import ModelFileError, ModelNotFoundError, NotFittedError, SpecError
@@ -20,8 +20,10 @@ from flows.verbs import Verbs
 from lifecycle.gates import Gate
 from lifecycle.moments import span
 from lifecycle.policies import Policy
+from lifecycle.requests import PREDICTION_COLUMNS
 
 TASKS = ("binary", "regression")
+_TAKEN = frozenset({*PREDICTION_COLUMNS, "label", "label_available_at", "label_state"})
 _FEWEST_BLOCKS = 7  # below this a block bootstrap says little, and the gates refuse to decide
 
 
@@ -64,7 +66,7 @@ class Model(Verbs):
     fitter: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.features = tuple(_flat(self.features))
+        self.features = tuple(_flat([self.features]))
         self.recent = span(self.recent)
         self.evaluation = None if self.evaluation is None else span(self.evaluation)
         if not self.name or not all(letter.isalnum() or letter in "-_" for letter in self.name):
@@ -74,10 +76,10 @@ class Model(Verbs):
                 raise SpecError(f"Model.{name}", getattr(self, name), f"Say the {name}: no model is kept without one.")
         if self.task not in TASKS:
             raise SpecError("Model.task", self.task, f"Choose one of {list(TASKS)}.")
-        if not self.features:
-            raise SpecError("Model.features", [], "Name at least one feature.")
-        check_features(self.features, self.spine)
         self._check_kinds()
+        self._check_questions()
+        self._check_features()
+        self._check_gate()
 
     def _check_kinds(self) -> None:
         wanted: dict[str, Any] = {"spine": (Each, Every), "label": (Label, Ahead), "gate": Gate, "policy": Policy}
@@ -85,12 +87,42 @@ class Model(Verbs):
             if not isinstance(getattr(self, name), kind):
                 fix = {"spine": "each(...) or every(...)", "label": "Label(...) or ahead(...)"}.get(name, name.title())
                 raise SpecError(f"Model.{name}", getattr(self, name), f"Give it {fix}.")
+
+    def _check_questions(self) -> None:
+        """Predictions find their labels by the columns that identify a question."""
+        source = asked_source(self.spine)
+        columns = source.key_columns if isinstance(self.spine, Each) else source.entity_columns
+        told = f"{type(self.spine).__name__.lower()}({source.name}, ...)"
+        if not columns:
+            fix = "Name the columns that identify a row of it, key=[...]: predictions find their labels by them."
+            raise SpecError("Model.spine", told, fix)
+        taken = sorted(_TAKEN.intersection(columns))
+        if taken:
+            fix = f"Rename {taken} in the function that reads it: predictions have columns of these names."
+            raise SpecError("Model.spine", told, fix)
+        check_label(self.label, self.spine)
+
+    def _check_features(self) -> None:
+        if not self.features:
+            raise SpecError("Model.features", [], "Name at least one feature.")
+        for view in self.features:
+            if not isinstance(view, Feature):
+                fix = "Features are made by request(...), derived(...), latest(...), window(...) and recency(...)."
+                raise SpecError("Model.features", view, fix)
+        check_features(self.features, self.spine)
+
+    def _check_gate(self) -> None:
         if self.task == "binary" and self.gate.metric in {"mae", "rmse", "r2"}:
             raise SpecError(
                 "Model.gate", self.gate.metric, "A binary task is judged by brier, log_loss, auc or accuracy."
             )
         if self.task == "regression" and self.gate.metric not in {"mae", "rmse", "r2"}:
             raise SpecError("Model.gate", self.gate.metric, "A regression is judged by mae, rmse or r2.")
+        unknown = sorted(set(self.gate.slices) - set(feature_names(self.features)))
+        if unknown:
+            known = list(feature_names(self.features))
+            raise SpecError("Model.gate", f"Gate(slices={unknown})", f"Name a feature to slice by: {known}.")
+        self.gate.block_length(self._looks_ahead)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -114,8 +146,12 @@ class Model(Verbs):
         Questions asked once a week make no more than one block a week.
         """
         weekly = isinstance(self.spine, Every) and self.spine.weekday is not None
-        declared = self.gate.block_length(self.label.over if isinstance(self.label, Ahead) else timedelta(0))
+        declared = self.gate.block_length(self._looks_ahead)
         return max(declared, timedelta(days=7)) if weekly else declared
+
+    @property
+    def _looks_ahead(self) -> timedelta:
+        return self.label.over if isinstance(self.label, Ahead) else timedelta(0)
 
     @property
     def evaluation_length(self) -> timedelta:

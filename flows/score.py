@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from feature_store.digest import row_digests
 from feature_store.features import features
 from feature_store.questions import questions
-from flows.frames import key_names, model_input, stored_name
+from flows.frames import key_names, model_input, question_columns, stored_name
 from flows.results import Result
 from flows.steps import Step, carry_out
 from flows.wiring import Reign
@@ -53,7 +53,7 @@ def predict_window(step: Step, champion: Reign, window: Window) -> pl.DataFrame:
     seen = features(model.features, asked, loop.lake, spine=model.spine)
     x = model_input(seen, model)
     answers = champion.loaded.predict(x) if x.shape[0] else np.empty(0)
-    identity = [*key_names(model), "as_of"]
+    identity = [*question_columns(model), "as_of"]
     asked_of = seen.select(*identity).with_columns(version=pl.lit(champion.epoch.version, dtype=pl.Int64))
     given = [pl.col(name).alias(stored_name(name)) for name in x.columns]
     return seen.select(*identity, *given).with_columns(
