@@ -201,6 +201,5 @@ def set_environment(settings: Settings, api_url: str | None = None) -> None:
     os.environ.update(fixed)
     # The servers share the cores. Threads that spin for a busy core made a fit of 2 s take 28 s; waiting ones do not.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")

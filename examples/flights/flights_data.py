@@ -36,7 +36,7 @@ def read_weather() -> pl.DataFrame:
     """One row an airport and hour; ends on 30 December."""
     raw = pl.read_csv(_checked("weather.csv"), null_values="NA", infer_schema_length=None)
     return raw.with_columns(observed_at=pl.col("time_hour").str.to_datetime(time_zone="UTC")).select(
-        "origin", "observed_at", "temp", "visib", "wind_speed", "precip"
+        "origin", "observed_at", "visib", "wind_speed", "precip"
     )
 
 

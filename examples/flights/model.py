@@ -39,7 +39,7 @@ late_flights = Model(
     spine=each(flights, as_of=before("scheduled_departure", "2h")),
     label=Label("late", deadline="2d"),
     features=[request("carrier", "origin", "dest", "distance"), derived(hour_of_day), latest(planes, "seats", "built"),
-              latest(weather, "temp", "visib", "wind_speed", "precip", ttl="6h"),
+              latest(weather, "visib", "wind_speed", "precip", ttl="6h"),
               window(flights, delay=col("arr_delay").mean(), over=["6h", "24h"], by=["carrier", "origin"])],
     gate=Gate("brier", at_most=0.20, slices=["origin"]),
     policy=Policy(every="7d", retrain=drifted().for_(2) | worse("2%") | older("60d"), rollback=worse("5%")),
