@@ -14,7 +14,7 @@ from flows.evidence import noted_evidence
 from flows.model import Model
 from flows.promote import promote
 from flows.results import Result
-from flows.steps import Step, carry_out
+from flows.steps import Step, carry_out, run_name
 from lifecycle.actions import Action, Freeze, Hold, Promote, Retrain, Rollback
 from lifecycle.decisions import WINDOW, Decision, Links
 from lifecycle.evidence import ChallengerFacts, Evidence
@@ -26,7 +26,7 @@ ON_CHALLENGER = " on the challenger"
 """Tells the decision on what a training registered from the decision on the window, both at the same moment."""
 
 
-@flow(name="decide", flow_run_name="decide {as_of}")
+@flow(name="decide", flow_run_name=run_name)
 def decide(model: str, as_of: str | None = None) -> Result:
     """Ask the policy about the evidence of the window that ends at `as_of`, and do what it says."""
     return carry_out("decide", model, as_of, _decide_on_window)

@@ -16,13 +16,13 @@ from feature_store.tables import source_digest, table_of
 from flows.errors import BatchRefusedError
 from flows.model import Model
 from flows.results import Result
-from flows.steps import Step, carry_out
+from flows.steps import Step, carry_out, run_name
 from lifecycle.evidence import IngestFacts
 from lifecycle.moments import iso
 from lifecycle.records import to_plain
 
 
-@flow(name="ingest", flow_run_name="ingest {as_of}", validate_parameters=True)
+@flow(name="ingest", flow_run_name=run_name, validate_parameters=True)
 def ingest(model: str, as_of: str | None = None) -> Result:
     """Validate what has become known by `as_of`, source by source; a refused batch stops everything after it."""
     return carry_out("ingest", model, as_of, _ingest)

@@ -26,7 +26,7 @@ from flows.frames import stored_input
 from flows.ingest import ingest
 from flows.results import Result
 from flows.score import score
-from flows.steps import Step, carry_out
+from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
 from lifecycle.actions import Hold
 from lifecycle.errors import NoChampionError
@@ -38,13 +38,13 @@ from monitoring.figures import drift_figure
 from monitoring.report import write_report
 
 
-@flow(name="monitor", flow_run_name="monitor {as_of}")
+@flow(name="monitor", flow_run_name=run_name)
 def monitor(model: str, as_of: str | None = None) -> Result:
     """Look at the window that ends at `as_of`: evidence every time, the page monthly and at every alarm."""
     return carry_out("monitor", model, as_of, _monitor)
 
 
-@flow(name="watch", flow_run_name="watch")
+@flow(name="watch", flow_run_name=run_name)
 def watch(model: str, as_of: str | None = None) -> Result:
     """One window of the loop as a schedule runs it: take in what is new, look at it, and decide."""
     return carry_out("watch", model, as_of, _watch)

@@ -12,14 +12,14 @@ from feature_store.features import features
 from feature_store.questions import questions
 from flows.frames import key_names, model_input, question_columns, stored_name
 from flows.results import Result
-from flows.steps import Step, carry_out
+from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
 from lifecycle.errors import NoChampionError
 from lifecycle.moments import Window, iso
 from lifecycle.requests import batch_id
 
 
-@flow(name="score", flow_run_name="score {as_of}")
+@flow(name="score", flow_run_name=run_name)
 def score(model: str, as_of: str | None = None) -> Result:
     """Predict the questions of the window that ends at `as_of` with the champion.
 

@@ -61,6 +61,12 @@ def moment_of(as_of: str | None) -> datetime:
     return parse_moment(as_of)
 
 
+def run_name() -> str:
+    """Name of a flow run in Prefect's UI: the verb and the moment it is about, for a scheduled run its scheduled start."""
+    as_of = flow_run.parameters.get("as_of") or iso(parse_moment(flow_run.scheduled_start_time))
+    return f"{flow_run.flow_name} {as_of}"
+
+
 def carry_out(
     name: str, reference: str, as_of: str | None, work: Callable[[Step], Result], *, part: str = ""
 ) -> Result:

@@ -21,7 +21,7 @@ from flows.identity import code_version, environment
 from flows.model import Model
 from flows.results import Result
 from flows.sharing import sharing
-from flows.steps import Step, carry_out
+from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
 from lifecycle import run_tags
 from lifecycle.evidence import ChallengerFacts, Verdict
@@ -51,7 +51,7 @@ class Challenger:
     golden: Golden
 
 
-@flow(name="train", flow_run_name="train {as_of}")
+@flow(name="train", flow_run_name=run_name)
 def train(model: str, as_of: str | None = None) -> Result:
     """Fit the candidates, gate the best, register it, and let the policy decide on it."""
     trained = carry_out("train", model, as_of, _train)
