@@ -62,7 +62,7 @@ def moment_of(as_of: str | None) -> datetime:
 
 
 def run_name() -> str:
-    """Name of a flow run in Prefect's UI: the verb and the moment it is about, for a scheduled run its scheduled start."""
+    """Name of a flow run in Prefect's UI: the verb, and the moment it is about (a schedule's start)."""
     as_of = flow_run.parameters.get("as_of") or iso(parse_moment(flow_run.scheduled_start_time))
     return f"{flow_run.flow_name} {as_of}"
 

@@ -157,6 +157,7 @@ def test_a_schedule_alone_makes_the_monitor_run_and_the_run_is_about_its_schedul
     for name, run in watched.items():
         assert run["created_by"]["type"] == "SCHEDULE"
         assert parse_moment(run["expected_start_time"]) == morning.start
+        assert run["name"] == f"watch {iso(morning.start)}"
         assert [d.as_of for d in morning.decisions(name) if d.stage == WINDOW] == [morning.start]
         steps = [each["name"].split()[0] for each in morning.prefect.below(run["id"])]
         assert sorted(steps) == ["decide", "ingest", "monitor", "score"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from small_data import Shape, week, write_small_model
 from flows.ingest import ingest
 from flows.monitor import watch
 from flows.retraining import train_here
+from flows.settings import Prefect, Settings, State
 from flows.train import train
-from flows.wiring import running
+from flows.wiring import build, running
 from lifecycle.moments import iso
 
 RUN_PAGE = re.compile(r"/#/experiments/\d+/runs/([0-9a-f]{32})\b")
@@ -41,13 +42,17 @@ class Walked:
         return sorted(run["name"] for run in self.flow_runs.values() if run["name"].startswith(start))
 
 
-@pytest.fixture
-def walked(tmp_path: Path, small_loop: Callable[..., Any], prefect_api: str) -> Walked:
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, prefect_api: str) -> Walked:
     """Two windows, the second of which has drifted: a first training, and one that the policy asked for."""
+    folder = tmp_path_factory.mktemp("linked")
+    (folder / ".incumbent" / "mlflow").mkdir(parents=True)
+    shutil.copy(empty_mlflow, folder / ".incumbent" / "mlflow")
+    settings = Settings(state=State(folder=folder / ".incumbent"), prefect=Prefect(api_url=prefect_api))
     shape = Shape(drift_from=6)
     policy = 'Policy(every="7d", retrain=drifted(), min_labels=100)'
-    model = f"{write_small_model(tmp_path, shape, name='linked', policy=policy)}:linked"
-    with running(small_loop(start_training=train_here)) as loop:
+    model = f"{write_small_model(folder, shape, name='linked', policy=policy)}:linked"
+    with running(build(settings, start_training=train_here)) as loop:
         ingest(model, iso(week(5)))
         train(model, iso(week(5)))
         watch(model, iso(week(6)))
@@ -63,7 +68,7 @@ def walked(tmp_path: Path, small_loop: Callable[..., Any], prefect_api: str) -> 
 
 
 def test_the_run_has_every_kind_of_step(walked: Walked) -> None:
-    assert walked.named("watch") == ["watch", "watch"]
+    assert walked.named("watch") == [f"watch {iso(week(6))}", f"watch {iso(week(7))}"]
     assert len(walked.named("ingest")) == 3
     assert len(walked.named("train")) == 2
     assert walked.named("decide on challenger") == ["decide on challenger 1", "decide on challenger 2"]
