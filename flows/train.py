@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version as package_version
@@ -24,6 +25,8 @@ from flows.sharing import sharing
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
 from lifecycle import run_tags
+from lifecycle.decisions import Epoch
+from lifecycle.errors import LifecycleError
 from lifecycle.evidence import ChallengerFacts, Verdict
 from lifecycle.moments import iso, parse_moment
 from lifecycle.ports import Alias, RegisteredVersion
@@ -32,6 +35,7 @@ from mlflow_plugins.dataset_source import LakeDatasetSource
 from mlflow_plugins.models import GOLDEN, MANIFEST, REFERENCE, Golden, ModelPackage, golden_of
 from modeling import export, gates
 from modeling import training as fitting
+from modeling.errors import ModelingError
 from modeling.explanation import permutation_importance
 from modeling.figures import candidates_figure, importance_figure, reliability_figure
 from modeling.recalibration import Recalibration
@@ -39,6 +43,7 @@ from modeling.tasks import Task, parse_task
 from monitoring.reference import Reference
 
 _EXAMPLE_ROWS = 3
+_TIMED_ROWS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,13 @@ def _train(step: Step) -> Result:
     result = fit_candidates(step, known, champion)
     challenger = judge_challenger(step, result, known.manifest)
     log_training(step, challenger, known)
-    registered = register(step, challenger, known.frame)
+    registered = register(step, challenger)
     facts = ChallengerFacts(
         version=registered.version,
         digest=challenger.golden.digest,
         candidate=result.best.name,
         against_epoch=champion.epoch.epoch if champion else None,
-        verdicts=challenger.verdicts,
+        verdicts=(verify_artifact(step, registered), *challenger.verdicts),
     )
     return Result(
         "train", step.model.name, iso(step.as_of), {**told(challenger, facts), "_challenger": to_plain(facts)}
@@ -134,6 +139,8 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
     model, frame = step.model, result.evaluation_frame
     slices = {name: frame[name].to_numpy() for name in model.gate.slices}
     verdicts = gates.judge(model.gate, result.rows, slices, alternatives=result.alternatives, seed=model.seed)
+    if model.gate.p99 is not None:
+        verdicts = (*verdicts, gates.latency(answer_time_p99(result), model.gate))
     golden = golden_of(result.best.model, frame, parse_task(model.task))
     best = next(score for score in result.table if score.name == result.best.name)
     manifest = {
@@ -152,6 +159,17 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
         "data": data,
     }
     return Challenger(result, verdicts, manifest, golden)
+
+
+def answer_time_p99(result: fitting.TrainingResult) -> float:
+    """99th percentile of the time to answer one row, in milliseconds, over the first rows of the evaluation."""
+    taken = []
+    for place in range(min(_TIMED_ROWS, len(result.evaluation_frame))):
+        row = result.evaluation_frame.iloc[[place]]
+        started = time.perf_counter()
+        result.best.model.predict(row)
+        taken.append((time.perf_counter() - started) * 1000)
+    return float(np.quantile(taken, 0.99)) if taken else float("nan")
 
 
 def log_training(step: Step, challenger: Challenger, known: stored.TrainingSet) -> None:
@@ -209,7 +227,7 @@ def _log_figures(step: Step, challenger: Challenger) -> None:
 
 
 @task(name="register", cache_policy=NO_CACHE)
-def register(step: Step, challenger: Challenger, frame: pl.DataFrame) -> RegisteredVersion:
+def register(step: Step, challenger: Challenger) -> RegisteredVersion:
     """Log the model with everything later steps read beside it, and make it a registered version."""
     loop, model, result = step.loop, step.model, challenger.result
     key = step.key("train")
@@ -230,6 +248,18 @@ def register(step: Step, challenger: Challenger, frame: pl.DataFrame) -> Registe
     loop.registry.describe(model.name, registered.version, description(step, challenger))
     loop.registry.point(model.name, Alias.CHALLENGER, at=registered.version, tags={})
     return registered
+
+
+@task(name="verify artifact", cache_policy=NO_CACHE)
+def verify_artifact(step: Step, registered: RegisteredVersion) -> Verdict:
+    """The first gate: what was registered loads by our own loader, and answers its golden rows bit for bit."""
+    wanted = Epoch(step.model.name, 0, registered.version, registered.digest, "", step.as_of)
+    try:
+        step.loop.reign(wanted)
+    except (LifecycleError, ModelingError) as error:
+        step.run.text(str(error), "integrity.txt")  # it names folders, which a decision record leaves out
+        return gates.integrity([f"{type(error).__name__}, told in integrity.txt of the run"], [])
+    return gates.integrity([], ["files", "types", "digest", "golden rows"])
 
 
 def package(step: Step, challenger: Challenger) -> ModelPackage:
@@ -270,7 +300,7 @@ def told(challenger: Challenger, facts: ChallengerFacts) -> dict[str, Any]:
             score.name: f"{score.estimate} on {score.rows:,} rows" if score.rows else str(score.estimate)
             for score in result.table
         },
-        **{f"gate {v.gate}": f"{'passed' if v.passed else 'REFUSED'}: {v.text}" for v in challenger.verdicts},
+        **{f"gate {v.gate}": f"{'passed' if v.passed else 'REFUSED'}: {v.text}" for v in facts.verdicts},
         "fitted_rows": sum(score.rows for score in fitted),
         "fit_seconds": round(sum(score.fit_seconds for score in fitted), 2),
     }
