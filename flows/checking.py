@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from feature_store.feature_view import feature_names
 from feature_store.features import features
 from feature_store.ingest import ingest_batch
 from feature_store.labels import KNOWN, labels
@@ -38,7 +39,7 @@ def check(model: Model) -> Result:
         NotFittedError: the model has nothing to fit.
     """
     fitting = model.fitting
-    facts: dict[str, object] = {"features": len(model.features), "policy": str(model.policy)}
+    facts: dict[str, object] = {"features": len(feature_names(model.features)), "policy": str(model.policy)}
     with TemporaryDirectory() as folder:
         lake = Lake(folder)
         for source in model.sources:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,12 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from feature_store.errors import FeatureStoreError
 from feature_store.feature_view import Feature, Latest, Recency, Windowed, check_features, feature_names
 from feature_store.labels import Ahead, Label, check_label
 from feature_store.source import Source
 from feature_store.spine import Each, Every, Spine, asked_source
-from flows.errors import ModelFileError, ModelNotFoundError, NotFittedError, SpecError
+from flows.errors import FlowsError, ModelFileError, ModelNotFoundError, NotFittedError, SpecError
 from flows.verbs import Verbs
+from lifecycle.errors import LifecycleError
 from lifecycle.gates import Gate
 from lifecycle.moments import span
 from lifecycle.policies import Policy
@@ -24,6 +27,10 @@ from lifecycle.requests import PREDICTION_COLUMNS
 
 TASKS = ("binary", "regression")
 _TAKEN = frozenset({*PREDICTION_COLUMNS, "label", "label_available_at", "label_state"})
+_MISTAKES = (
+    *(ArithmeticError, AttributeError, ImportError, LookupError, NameError, OSError),
+    *(SyntaxError, TypeError, ValueError),
+)
 _FEWEST_BLOCKS = 7  # below this a block bootstrap says little, and the gates refuse to decide
 
 
@@ -231,6 +238,14 @@ def _run(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError) as error:
-        raise ModelFileError(path, f"{type(error).__name__}: {error}") from error
+    except (FeatureStoreError, FlowsError, LifecycleError):
+        raise  # these say themselves which field is wrong, and what to do
+    except _MISTAKES as error:
+        raise ModelFileError(path, _told(error, path)) from error
     return module
+
+
+def _told(error: Exception, path: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f"line {lines[-1]}: " if lines else ""
+    return f"{where}{type(error).__name__}: {error}. Correct it there; `python {path}` shows the whole trace"

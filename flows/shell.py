@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -12,41 +13,42 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from feature_store.errors import FeatureStoreError
-from flows.errors import BatchRefusedError, FlowsError, GateRefusedError
+from flows.errors import GateRefusedError
+from flows.exit_codes import DONE, FAILED, OURS, exit_code
 from flows.model import Model, load_model
 from flows.results import Result
-from lifecycle.errors import LifecycleError
 from lifecycle.moments import iso, parse_moment
-
-DONE, FAILED, USAGE, GATE_SAID_NO, DATA_SAID_NO = 0, 1, 2, 3, 4
-_DATA_ERRORS = ("MissingColumnsError", "ColumnTypeError", "SchemaChangedError", "EmptyColumnError")
 
 
 def run(given: Namespace) -> int:
     """Run the verb that was given."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    _speak_alone(given.verb)
     verbs: dict[str, Callable[[Namespace], int]] = {
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand, "rollback": _by_hand,
     }  # fmt: skip
     try:
         return verbs.get(given.verb, _flow)(given)
-    except GateRefusedError as error:
-        return _say(error, GATE_SAID_NO)
-    except BatchRefusedError as error:
-        return _say(error, DATA_SAID_NO)
-    except FeatureStoreError as error:
-        return _say(error, DATA_SAID_NO)
-    except (FlowsError, LifecycleError) as error:
-        return _say(error, FAILED)
+    except OURS as error:
+        sys.stderr.write(f"incumbent: {error}\n")
+        return exit_code(error)
     except KeyboardInterrupt:
         return 130
 
 
-def _say(error: Exception, code: int) -> int:
-    sys.stderr.write(f"incumbent: {error}\n")
-    return code
+def _speak_alone(verb: str) -> None:
+    """Errors are told in one line: Prefect's traces of them go to its API, Great Expectations' greeting nowhere."""
+    console = logging.StreamHandler(sys.stderr)
+    console.addFilter(lambda record: not record.name.startswith("prefect."))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[console])
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    if verb not in {"up", "ui"}:  # what a worker's runs say belongs into its log
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def _moment(text: str | None) -> datetime:
+    """The moment that was named, else this one: here is the outermost shell, where time enters."""
+    return parse_moment(text) if text is not None else datetime.now(UTC).replace(microsecond=0)
 
 
 def _print(given: Namespace, result: Result) -> None:
@@ -57,10 +59,10 @@ def _flow(given: Namespace) -> int:
     """Any verb that is a flow on a model."""
     from flows.running import begin, do
 
-    model = load_model(given.model)
+    model, moment = load_model(given.model), _moment(getattr(given, "as_of", None))
     if given.verb != "check":
         begin()
-    result = do(given.verb, model, getattr(given, "as_of", None))
+    result = do(given.verb, model, moment)
     _print(given, result)
     if given.verb == "train" and result.facts.get("action") == "hold":
         raise GateRefusedError(model.name, str(result.facts.get("reason")))
@@ -153,12 +155,12 @@ def _deploy(given: Namespace) -> int:
     from flows.running import begin, connected
 
     model = load_model(given.model)
+    start = _moment(given.start)
     begin()
     with connected() as loop:
         from flows.schedules import deploy, registered_anchor
 
-        anchor = parse_moment(given.start) if given.start else registered_anchor(model)
-        anchor = anchor or datetime.now(UTC).replace(microsecond=0)
+        anchor = (None if given.start else registered_anchor(model)) or start
         _print(given, deploy(loop, model, anchor))
     return DONE
 
@@ -166,9 +168,8 @@ def _deploy(given: Namespace) -> int:
 def _by_hand(given: Namespace) -> int:
     from flows.running import begin, connected
 
-    model = load_model(given.model)
+    model, moment = load_model(given.model), _moment(given.as_of)
     begin()
-    moment = parse_moment(given.as_of) if given.as_of else datetime.now(UTC).replace(microsecond=0)
     with connected() as loop:
         from flows.by_hand import promote_by_hand, rollback_by_hand
 
