@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,7 +30,7 @@ from flows.wiring import Reign
 from lifecycle.actions import Hold
 from lifecycle.errors import NoChampionError
 from lifecycle.evidence import DriftFinding, Evidence
-from lifecycle.moments import Window, iso
+from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
 from monitoring.drift import drift
 from monitoring.figures import drift_figure
@@ -67,10 +66,10 @@ def _monitor(step: Step) -> Result:
     current = current_frame(step, champion)
     evidence = gather(step, champion, current)
     log_series(step, champion, evidence)
-    facts = told(evidence)
-    if page_is_due(step, evidence):
-        facts["report"] = log_page(step, champion, evidence.drift, current)
-    return Result("monitor", step.model.name, iso(step.as_of), {**facts, "_evidence": to_plain(evidence)})
+    facts = {**told(evidence), "_evidence": to_plain(evidence)}
+    due = len(current) and page_is_due(step, evidence)
+    links = {"Evidently report": log_page(step, champion, evidence.drift, current)} if due else {}
+    return Result("monitor", step.model.name, iso(step.as_of), facts, links)
 
 
 def current_frame(step: Step, champion: Reign) -> pd.DataFrame:
@@ -125,8 +124,6 @@ def page_is_due(step: Step, evidence: Evidence) -> bool:
 @task(name="write report", cache_policy=NO_CACHE)
 def log_page(step: Step, champion: Reign, findings: tuple[DriftFinding, ...], current: pd.DataFrame) -> str:
     """Evidently's page with the numbers the decision is made on, as an artifact; its address in the MLflow UI."""
-    if not len(current):
-        return "no page: nothing was scored in this window"
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"drift {step.as_of:%Y-%m-%d}.html"
         title = f"{step.model.name} version {champion.epoch.version}, week to {step.as_of:%Y-%m-%d}"
@@ -148,13 +145,13 @@ def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
     step.run.metrics(values)
     name = f"{step.model.name} version {champion.epoch.version}"
     with step.loop.tracker.series(f"{step.model.name} monitoring", name) as series:
-        series.metrics(values, step=window_number(evidence.as_of, evidence.window), at=evidence.as_of)
+        series.metrics(values, step=window_number(evidence.window, champion), at=evidence.as_of)
         series.tags({"incumbent.version": str(champion.epoch.version), "incumbent.newest_monitor_run": step.run.run_id})
 
 
-def window_number(as_of: datetime, window: Window) -> int:
-    """Windows since 1970: the step of the time series, the same however often it is logged."""
-    return int(as_of.timestamp() // (window.end - window.start).total_seconds())
+def window_number(window: Window, champion: Reign) -> int:
+    """Windows since the version was trained: the step of its time series, so that versions compare by their age."""
+    return (window.end - parse_moment(champion.loaded.manifest["as_of"])) // (window.end - window.start)
 
 
 def told(evidence: Evidence) -> dict[str, object]:

@@ -23,6 +23,8 @@ from lifecycle import run_tags
 from lifecycle.moments import iso, parse_moment
 from mlflow_plugins.mlflow_run import MlflowRun
 
+_NOTE = "mlflow.note.content"  # what MLflow shows as the description of a run; unlike other tags it may hold links
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -88,6 +90,7 @@ def carry_out(
         with loop.tracker.run(experiment, f"{name}{part} {iso(moment)[:16]}") as run:
             result = work(Step(loop, model, reference, moment, run))
             result = result.linked(_links(loop, run.run_id), _ids(run.run_id))
+            run.tags({_NOTE: result.markdown()})
     noted = loop.journal.finish(key, result.to_json())
     return _show(Result.from_json(noted))
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SERIES_TAG = "incumbent.series"
 PROCESS_TAG = "incumbent.process"
+# Without it MLflow opens the experiment as one of prompts and traces, until it has seen enough runs to guess.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _UNSAFE = re.compile(r"[^\w.-]+")
 _PAGE = 1000
 
@@ -110,7 +112,7 @@ class MlflowTracker:
         folder = self.connection.artifacts
         location = (folder / _UNSAFE.sub("-", name)).as_uri() if folder else None
         try:
-            return self.connection.client.create_experiment(name, artifact_location=location)
+            return self.connection.client.create_experiment(name, artifact_location=location, tags=_KIND)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -97,3 +97,5 @@ def test_every_mlflow_run_of_the_loop_leads_to_a_flow_run(walked: Walked) -> Non
     below = {each for each, run in walked.mlflow_runs.items() if "mlflow.parentRunId" in run.data.tags}
     series = {each for each, run in walked.mlflow_runs.items() if "incumbent.series" in run.data.tags}
     assert steps - below - series == named_by_a_page
+    for each in named_by_a_page:
+        assert "[Prefect run](" in walked.mlflow_runs[each].data.tags["mlflow.note.content"]
