@@ -93,6 +93,24 @@ def do(verb: str, model: Model, as_of: str | datetime | None = None) -> Result:
         return _flow(verb)(model.reference, moment)
 
 
+def deploy(model: Model, start: str | datetime | None = None) -> Result:
+    """Register the model's deployments. Without `start` a known schedule keeps its anchor, a new one begins now."""
+    with connected() as loop:
+        from flows import schedules
+
+        anchor = parse_moment(start) if start is not None else schedules.registered_anchor(model)
+        return schedules.deploy(loop, model, anchor or datetime.now(UTC).replace(microsecond=0))
+
+
+def why(model: Model, what: str | int | None = None) -> Result:
+    """A decision's record by id or version number; without one, every decision on the model."""
+    from flows.telling import decisions_of, tell
+    from mlflow_plugins.ledger import SqlLedger
+
+    ledger = SqlLedger(read_settings().ledger_url)
+    return decisions_of(ledger, model.name) if what is None else tell(ledger, model.name, str(what))
+
+
 def _flow(verb: str) -> Callable[[str, str], Result]:
     from flows import decide, ingest, monitor, score, train
 

@@ -70,14 +70,11 @@ def _flow(given: Namespace) -> int:
 
 
 def _init(given: Namespace) -> int:
-    from flows.guessing import write_model_file
+    from flows.guessing import Named
+    from flows.model_text import write_model_file
 
-    key = given.key.split(",") if given.key else None
-    output = Path(given.output) if given.output else None
-    _print(
-        given,
-        write_model_file(Path(given.data), event_time=given.event_time, label=given.label, key=key, output=output),
-    )
+    named = Named(given.event_time, given.label, tuple(given.key.split(",")) if given.key else ())
+    _print(given, write_model_file(Path(given.data), named, Path(given.output) if given.output else None))
     return DONE
 
 
@@ -138,30 +135,17 @@ def _walking(given: Namespace) -> Iterator[tuple[Any, Model, datetime, datetime]
 
 
 def _why(given: Namespace) -> int:
-    from flows.settings import read_settings
-    from flows.telling import decisions_of, tell
-    from mlflow_plugins.ledger import SqlLedger
-
-    model = load_model(given.model)
-    ledger = SqlLedger(read_settings().ledger_url)
-    if given.what is None:
-        _print(given, decisions_of(ledger, model.name))
-    else:
-        _print(given, tell(ledger, model.name, given.what))
+    _print(given, load_model(given.model).why(given.what))
     return DONE
 
 
 def _deploy(given: Namespace) -> int:
-    from flows.running import begin, connected
+    from flows.running import begin
 
     model = load_model(given.model)
-    start = _moment(given.start)
+    start = parse_moment(given.start) if given.start else None
     begin()
-    with connected() as loop:
-        from flows.schedules import deploy, registered_anchor
-
-        anchor = (None if given.start else registered_anchor(model)) or start
-        _print(given, deploy(loop, model, anchor))
+    _print(given, model.deploy(start))
     return DONE
 
 

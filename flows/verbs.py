@@ -42,6 +42,22 @@ class Verbs:
         """Ask the policy about the window's evidence, and do what it says."""
         return self._do("decide", as_of)
 
+    def deploy(self, start: str | datetime | None = None) -> Result:
+        """Register train, monitor and score with Prefect, and the automation that retrains.
+
+        Args:
+            start: anchor of the schedules; by default the one that is registered already, else this moment.
+        """
+        from flows import running
+
+        return running.deploy(cast("Model", self), start)
+
+    def why(self, what: str | int | None = None) -> Result:
+        """The record of a decision (by id) or of a version (by number); without one, every decision on this model."""
+        from flows import running
+
+        return running.why(cast("Model", self), what)
+
     def _do(self, verb: str, as_of: str | datetime | None = None) -> Result:
         from flows import running
 

@@ -1,6 +1,7 @@
 """Make a notebook from a script of `# %%` cells, and run it.
 
-The script is what people edit, lint and review; the notebook beside it is made, with its outputs:
+The script is what people edit, lint and review; the notebook beside it is made, and only when every cell ran. Its
+outputs are left out, since they name moments and ports of one machine:
 
     python infra/notebook.py examples/flights/tour.py
 """
@@ -20,11 +21,18 @@ SECONDS_PER_CELL = 600
 
 
 def main(script: Path) -> None:
-    """Write the executed notebook beside the script; a cell that raises leaves the old notebook as it was."""
-    notebook = new_notebook(cells=cells_of(script.read_text(encoding="utf-8")))
+    """Write the notebook beside the script once it ran; a cell that raises leaves the old notebook as it was."""
+    NotebookClient(
+        notebook_of(script), timeout=SECONDS_PER_CELL, resources={"metadata": {"path": str(Path.cwd())}}
+    ).execute()
+    nbformat.write(notebook_of(script), script.with_suffix(".ipynb"))
+
+
+def notebook_of(script: Path) -> nbformat.NotebookNode:
+    """The notebook of a script, not run yet."""
+    notebook: nbformat.NotebookNode = new_notebook(cells=cells_of(script.read_text(encoding="utf-8")))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    NotebookClient(notebook, timeout=SECONDS_PER_CELL, resources={"metadata": {"path": str(Path.cwd())}}).execute()
-    nbformat.write(notebook, script.with_suffix(".ipynb"))
+    return notebook
 
 
 def cells_of(script: str) -> list[nbformat.NotebookNode]:
