@@ -119,7 +119,5 @@ class ServerError(FlowsError, RuntimeError):
 class GuessError(FlowsError, ValueError):
     """`init` cannot tell what a table is about."""
 
-    def __init__(self, what: str, columns: Iterable[str], flag: str) -> None:
-        super().__init__(
-            f"No column of {sorted(columns)} looks like {what}. Name it: incumbent init DATA {flag} COLUMN"
-        )
+    def __init__(self, what: str, columns: Iterable[str], fix: str) -> None:
+        super().__init__(f"No column of {sorted(columns)} looks like {what}. {fix}.")

@@ -1,246 +1,272 @@
-"""`init`: what a table is about, guessed from names and values, written as a model file that says what was guessed."""
+"""`init`: what a table is about, guessed from names and values, each guess with its reason."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import polars as pl
 
-from flows.errors import GuessError, ModelFileError
-from flows.results import Result
+from flows.errors import GuessError
+from flows.guessing_times import Moments, moments_of
+from lifecycle.requests import PREDICTION_COLUMNS
 
-_TIME_NAMES = ("event_time", "as_of", "timestamp", "datetime", "time", "date", "created", "created_at", "day", "ts")
-_LABEL_NAMES = (
-    "label",
-    "target",
-    "y",
-    "outcome",
-    "churn",
-    "churned",
-    "class",
-    "is_fraud",
-    "default",
-    "late",
-    "survived",
-    "bought",
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TIME_NAMES = ("event_time", "as_of", "timestamp", "datetime", "created_at", "time", "date", "ts", "day", "created")
+_TIME_WORDS = _words("time timestamp date datetime day month ts at on when created ordered epoch unixtime")
+_AFTERWARDS = _words("birth birthday dob updated modified end ended closed delivered due expires until last answered")
+_LABEL_NAMES = ("label", "target", "y", "outcome", "class")
+_LABEL_WORDS = _words(
+    "label target outcome churn churned fraud fraudulent default defaulted late survived bought purchased converted "
+    "conversion clicked click cancelled canceled returned exited won lost attrition response responded subscribed "
+    "readmitted approved delayed failed failure spam repurchased"
 )
-_ID_NAME = re.compile(r"(^|_)(id|uuid|key|number|no)$|Id$|ID$")
+_AMOUNTS = _words("price amount total sales revenue demand value cost duration quantity rating score consumption")
+_YES = frozenset(("yes", "y", "true", "t", "1", "positive", "pos", "won", "churned", "fraud", "success", "good"))
+_NO = frozenset(("no", "n", "false", "f", "0", "negative", "neg", "lost", "active", "none", "failure", "bad"))
+_ID_WORDS = frozenset(("id", "uuid", "guid", "key", "number", "no", "nr", "code", "index", "row"))
 _MOST_CATEGORIES = 1000
+_FEW_VALUES = 20
+RESERVED = frozenset(
+    {"as_of", "event_time", "available_at", "label", "label_available_at", "label_state", *PREDICTION_COLUMNS}
+)
+"""Column names that the loop writes itself; a key or a time of such a name is renamed when it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the user named; the rest is guessed."""
+
+    event_time: str | None = None
+    label: str | None = None
+    key: tuple[str, ...] = ()
+
+    def renamed(self, names: Mapping[str, str]) -> Named:
+        """The same columns under the names they are read by."""
+        time, label = (name and names.get(name, name) for name in (self.event_time, self.label))
+        return Named(time, label, tuple(names.get(name, name) for name in self.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What a table seems to be about, each with its reason."""
+    """What a table seems to be about.
+
+    Attributes:
+        yes: the value of the label that means yes; none where the label is boolean, 0 and 1, or a number.
+        key: empty where no columns tell the rows apart.
+        reasons: why, by field, in the order they are told.
+    """
 
     event_time: str
+    moments: Moments
     label: str
-    key: tuple[str, ...]
-    features: tuple[str, ...]
     task: str
-    expect: tuple[str, ...]
-    reasons: dict[str, str]
+    yes: object
+    key: tuple[str, ...]
+    entity: str | None
+    features: tuple[str, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def between(self) -> tuple[datetime, datetime]:
+        """The first and the last moment."""
+        first, last = self.moments.values.min(), self.moments.values.max()
+        assert isinstance(first, datetime)
+        assert isinstance(last, datetime)
+        return first, last
 
 
-def write_model_file(
-    data: Path,
-    *,
-    event_time: str | None = None,
-    label: str | None = None,
-    key: Sequence[str] | None = None,
-    output: Path | None = None,
-) -> Result:
-    """Write a model file beside the data, with every guess as a comment in it.
-
-    Raises:
-        GuessError: no column looks like a time or a label; the message names the option that says which.
-        ModelFileError: the data cannot be read, or the model file is there already.
-    """
-    frame = read_table(data)
-    guess = guess_columns(frame, event_time=event_time, label=label, key=key)
-    path = output or data.parent / "model.py"
-    if path.exists():
-        raise ModelFileError(path, "it is there already, and nothing was overwritten. Name another: --output FILE")
-    path.write_text(model_file(data, guess))
-    facts = {"wrote": str(path), "rows": frame.height, **guess.reasons}
-    facts["next"] = f"incumbent check {path}; incumbent ingest {path}; incumbent train {path}"
-    return Result("init", _name(data), "", facts)
-
-
-def read_table(path: Path) -> pl.DataFrame:
-    """Read a CSV or Parquet file, with times parsed.
+def guess(frame: pl.DataFrame, named: Named) -> Guess:
+    """Guess what was not named.
 
     Raises:
-        ModelFileError: there is no such file, or it is neither.
+        GuessError: no column looks like a time, a label or a feature; the message says which option names one.
     """
-    if not path.is_file():
-        raise ModelFileError(path, "there is no such data file")
-    if path.suffix.lower() not in {".csv", ".parquet", ".pq"}:
-        raise ModelFileError(path, "data must be a .csv or .parquet file")
-    if path.suffix.lower() == ".csv":
-        try:
-            return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None, null_values=["", "NA"])
-        except pl.exceptions.PolarsError as error:
-            raise ModelFileError(path, f"it does not read as CSV: {error}") from error
-    return pl.read_parquet(path)
-
-
-def guess_columns(
-    frame: pl.DataFrame, *, event_time: str | None, label: str | None, key: Sequence[str] | None
-) -> Guess:
-    """Guess what was not named."""
-    for named in (event_time, label, *(key or ())):
-        if named is not None and named not in frame.columns:
-            raise GuessError(f"{named!r}", frame.columns, "--event-time, --label or --key")
+    for name, flag in (
+        (named.event_time, "--event-time"),
+        (named.label, "--label"),
+        *((k, "--key") for k in named.key),
+    ):
+        if name is not None and name not in frame.columns:
+            raise GuessError(f"{name!r}", frame.columns, f"Name one of them: {flag} COLUMN")
     reasons: dict[str, str] = {}
-    time = event_time or _guess_time(frame, reasons)
-    target = label or _guess_label(frame, time, reasons)
-    identity = tuple(key) if key else _guess_key(frame, time, target, reasons)
-    features = _usable(frame, {time, target}, identity)
-    if not features:
-        raise GuessError("a feature", frame.columns, "--label")
-    task = "binary" if _is_binary(frame[target]) else "regression"
-    reasons["features"] = ", ".join(features)
-    reasons["task"] = f"{task}: {target} has {frame[target].n_unique()} different values"
-    return Guess(time, target, identity, features, task, _expectations(frame, features), reasons)
+    known = {name: found for name in frame.columns if (found := _moments(frame[name], name == named.event_time))}
+    time = _time(frame, known, named.event_time, reasons)
+    label, task, yes = _label(frame, {time, *known}, named.label, reasons)
+    taken = {time, label, *known}
+    key = named.key or _key(frame, time, taken, reasons)
+    if named.key:
+        reasons["key"] = _shared(frame, key)
+    entity = _entity(frame, key, taken, reasons)
+    features = _features(frame, label, {*taken, *key, *([entity] if entity else [])}, reasons)
+    return Guess(time, known[time], label, task, yes, key, entity, features, reasons)
 
 
-def _guess_time(frame: pl.DataFrame, reasons: dict[str, str]) -> str:
-    times = [name for name, kind in frame.schema.items() if kind.is_temporal() and kind != pl.Time]
-    if not times:
-        raise GuessError("a time", frame.columns, "--event-time")
-    named = [name for name in times if name.lower() in _TIME_NAMES]
-    chosen = (named or times)[0]
-    reasons["event_time"] = f"{chosen}: {'its name' if named else 'the first column of times'} (of {', '.join(times)})"
+def words(name: str) -> set[str]:
+    """The words of a column's name: `isFraud`, `is_fraud` and `Is Fraud` are the same two.
+
+    >>> sorted(words("customerID")), sorted(words("Is Fraud?"))
+    (['customer', 'id'], ['fraud', 'is'])
+    """
+    split = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    return set(re.findall(r"[^\W_]+", split.lower()))
+
+
+def _moments(column: pl.Series, named: bool) -> Moments | None:
+    if column.dtype.is_integer() and not named and not words(column.name) & _TIME_WORDS:
+        return None  # any large number could be seconds since 1970
+    return moments_of(column)
+
+
+def _time(frame: pl.DataFrame, known: dict[str, Moments], named: str | None, reasons: dict[str, str]) -> str:
+    if named is not None:
+        if named not in known:
+            raise GuessError(
+                f"a time; {named!r} is {frame.schema[named]}", frame.columns, "Name one: --event-time COLUMN"
+            )
+        reasons["event_time"] = f"{named}: named; {known[named].told}"
+        return named
+    if not known:
+        raise GuessError(
+            "a time", frame.columns, "Every row needs one; name it: incumbent init DATA --event-time COLUMN"
+        )
+    listed = [name for wanted in _TIME_NAMES for name in known if name.lower() == wanted]
+    first = [name for name in known if not words(name) & _AFTERWARDS]
+    chosen = (listed or first or list(known))[0]
+    why = "its name" if listed else "the first column of times"
+    reasons["event_time"] = f"{chosen}: {why}, of {', '.join(known)}; {known[chosen].told}"
     return chosen
 
 
-def _guess_label(frame: pl.DataFrame, time: str, reasons: dict[str, str]) -> str:
-    named = [name for name in frame.columns if name.lower() in _LABEL_NAMES and name != time]
-    binary = [name for name in reversed(frame.columns) if name != time and _is_binary(frame[name])]
-    if not named and not binary:
-        raise GuessError("a label", frame.columns, "--label")
-    chosen = (named or binary)[0]
-    reasons["label"] = f"{chosen}: {'its name' if named else 'the last column with two values'}"
-    return chosen
+def _label(frame: pl.DataFrame, times: set[str], named: str | None, reasons: dict[str, str]) -> tuple[str, str, object]:
+    chosen, why = (named, "named") if named is not None else _likely_label(frame, times)
+    column = frame[chosen].drop_nulls()
+    if column.n_unique() < 2:
+        told = f"a label with two values; {chosen!r} holds one"
+        raise GuessError(told, frame.columns, "Name another: incumbent init DATA --label COLUMN")
+    if _has_two_values(frame[chosen]):
+        yes, told = _positive(column)
+        reasons["label"] = f"{chosen}: {why}; binary, {told}"
+        return chosen, "binary", yes
+    if not column.dtype.is_numeric():
+        told = f"a label; {chosen!r} is {column.dtype} with {column.n_unique()} values, not two, and no number"
+        raise GuessError(told, frame.columns, "Name another: incumbent init DATA --label COLUMN")
+    reasons["label"] = f"{chosen}: {why}; a number"
+    return chosen, "regression", None
 
 
-def _guess_key(frame: pl.DataFrame, time: str, label: str, reasons: dict[str, str]) -> tuple[str, ...]:
-    ids = [name for name in frame.columns if _ID_NAME.search(name) and name not in {time, label}]
-    for candidate in ([ids[:1]] if ids else []) + [[time], [time, *ids[:1]], [time, *ids]]:
-        if candidate and frame.select(candidate).is_duplicated().sum() == 0 and not frame[candidate[0]].null_count():
+def _likely_label(frame: pl.DataFrame, times: set[str]) -> tuple[str, str]:
+    names = [name for name in frame.columns if name not in times and frame[name].n_unique() > 1]
+    exact = [name for wanted in _LABEL_NAMES for name in frame.columns if name.lower() == wanted and name not in times]
+    if exact:
+        return exact[0], "its name"
+    binary = [name for name in names if _has_two_values(frame[name])]
+    telling = [name for name in binary if words(name) & _LABEL_WORDS]
+    if telling:
+        return telling[-1], "its name"
+    amounts = [name for name in names if frame.schema[name].is_numeric() and words(name) & _AMOUNTS]
+    if amounts and amounts[-1] == frame.columns[-1]:
+        return amounts[-1], "its name, and the last column"
+    likely = [name for name in binary if frame.schema[name] == pl.Boolean or not words(name) & _ID_WORDS]
+    if likely or amounts:
+        return (likely or amounts)[-1], "the last column with two values" if likely else "its name"
+    always = [name for name in frame.columns if words(name) & _LABEL_WORDS]
+    told = f"a label; {always[0]!r} holds one value" if always else "a label"
+    raise GuessError(told, frame.columns, "Name what is to be predicted: incumbent init DATA --label COLUMN")
+
+
+def _has_two_values(column: pl.Series) -> bool:
+    if column.dtype == pl.Boolean or column.dtype == pl.String or column.dtype.is_numeric():
+        return column.drop_nulls().n_unique() == 2
+    return False
+
+
+def _positive(column: pl.Series) -> tuple[object, str]:
+    """Which of two values means yes: none where that is plain."""
+    values = sorted(column.unique().to_list())
+    if column.dtype == pl.Boolean or values == [0, 1]:
+        return None, "as it is"
+    if column.dtype != pl.String:
+        return values[1], f"{values[1]} means yes"
+    plain = [value for value in values if value.strip().lower() in _YES]
+    other = [value for value in values if value.strip().lower() in _NO]
+    if len(plain) == 1:
+        return plain[0], f"{plain[0]!r} means yes"
+    if len(other) == 1:
+        yes = next(value for value in values if value != other[0])
+        return yes, f"{yes!r} means yes"
+    counts = {value: int((column == value).sum()) for value in values}
+    yes = min(values, key=lambda value: (counts[value], value))
+    return yes, f"{yes!r}, the rarer one, means yes"
+
+
+def _key(frame: pl.DataFrame, time: str, taken: set[str], reasons: dict[str, str]) -> tuple[str, ...]:
+    ids = [
+        name for name in frame.columns if words(name) & _ID_WORDS and name not in taken and not _is_float(frame, name)
+    ]
+    tries = [*((name,) for name in ids), *((name, time) for name in ids), (*ids, time)]
+    for candidate in tries:
+        complete = not any(frame[name].null_count() for name in candidate)
+        if complete and not frame.select(candidate).is_duplicated().any():
             reasons["key"] = f"{', '.join(candidate)}: no two rows share it"
             return tuple(candidate)
-    reasons["key"] = "the whole row: no column tells the rows apart"
+    reasons["key"] = "the number of the row: no columns tell the rows apart, so append new rows at the end"
     return ()
 
 
-def _is_binary(column: pl.Series) -> bool:
-    if column.dtype == pl.Boolean:
-        return True
-    values = set(column.drop_nulls().unique().to_list()) if column.n_unique() <= 3 else set()
-    return values in ({0, 1}, {0.0, 1.0})
+def _is_float(frame: pl.DataFrame, name: str) -> bool:
+    return frame.schema[name].is_float()
 
 
-def _usable(frame: pl.DataFrame, taken: set[str], key: tuple[str, ...]) -> tuple[str, ...]:
-    """Columns a model can use: no identifiers, no times, nothing constant or with thousands of categories."""
-    chosen = []
-    for name, kind in frame.schema.items():
-        if (
-            name in taken
-            or _ID_NAME.search(name)
-            or (name in key and len(key) == 1)
-            or kind.is_temporal()
-            or kind.is_nested()
-        ):
+def _shared(frame: pl.DataFrame, key: Sequence[str]) -> str:
+    twice = int(frame.select(key).is_duplicated().sum())
+    return f"{', '.join(key)}: named" + (f"; {twice} rows share one, and will be quarantined" if twice else "")
+
+
+def _entity(frame: pl.DataFrame, key: Sequence[str], taken: set[str], reasons: dict[str, str]) -> str | None:
+    """A column of identifiers that rows share: what the rows are about."""
+    for name in frame.columns:
+        usable = words(name) & {"id", "uuid", "guid"} and name not in taken and not _is_float(frame, name)
+        if usable and list(key) != [name] and frame[name].n_unique() * 2 <= frame.height:
+            reasons["entity"] = f"{name}: an identifier that rows share"
+            return name
+    return None
+
+
+def _features(frame: pl.DataFrame, label: str, taken: set[str], reasons: dict[str, str]) -> tuple[str, ...]:
+    """Columns a model can use: none that identify, never vary, have thousands of categories or tell the label."""
+    chosen: list[str] = []
+    telling: list[str] = []
+    for name in frame.columns:
+        if name in taken or words(name) & {"id", "uuid", "guid"} or not _is_usable(frame[name]):
             continue
-        distinct = frame[name].n_unique()
-        if distinct > 1 and (kind != pl.String or distinct <= min(_MOST_CATEGORIES, frame.height / 2)):
-            chosen.append(name)
+        (telling if _tells(frame, name, label) else chosen).append(name)
+    if telling:
+        reasons["left out"] = f"{', '.join(telling)}: each value goes with one value of {label} only"
+    if not chosen:
+        told = "a feature: beside key, times and label nothing usable varies"
+        raise GuessError(told, frame.columns, "Add columns that are known when the question is asked")
+    reasons["features"] = ", ".join(chosen)
     return tuple(chosen)
 
 
-def _expectations(frame: pl.DataFrame, features: Sequence[str]) -> tuple[str, ...]:
-    """Ranges with a margin of the whole spread on both sides, for numbers that vary."""
-    found = []
-    for name in features:
-        if frame.schema[name].is_numeric():
-            low, high = float(frame[name].min()), float(frame[name].max())  # type: ignore[arg-type]  # numeric: min is a number
-            spread = high - low
-            found.append(f'within("{name}", {low - spread:g}, {high + spread:g})')
-    return tuple(found)
+def _is_usable(column: pl.Series) -> bool:
+    kind = column.dtype
+    if not (kind == pl.Boolean or kind == pl.String or kind.is_numeric()):
+        return False
+    distinct = column.n_unique()
+    return distinct > 1 and (kind != pl.String or distinct <= min(_MOST_CATEGORIES, len(column) / 2))
 
 
-def _name(data: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", data.stem).strip("-") or "model"
-
-
-def model_file(data: Path, guess: Guess) -> str:
-    """The text of the model file."""
-    estimator = "HistGradientBoostingClassifier" if guess.task == "binary" else "HistGradientBoostingRegressor"
-    metric = "brier" if guess.task == "binary" else "rmse"
-    quoted = ", ".join(f'"{name}"' for name in guess.features)
-    key = f"[{', '.join(repr(k) for k in guess.key)}]" if guess.key else "ALL"
-    expect = ",\n            ".join(guess.expect)
-    notes = "\n".join(f"#   {name}: {reason}" for name, reason in guess.reasons.items())
-    names = [
-        "Gate",
-        "Label",
-        "Model",
-        "Policy",
-        "Source",
-        "col",
-        "drifted",
-        "each",
-        "older",
-        "request",
-        "within",
-        "worse",
-    ]
-    names += [] if guess.key else ["ALL"]
-    label_type = 'col("{0}").cast(pl.Boolean)' if guess.task == "binary" else 'col("{0}").cast(pl.Float64)'
-    return f'''"""{_name(data)}: {guess.label}, asked at {guess.event_time}."""
-
-# Guessed by `incumbent init` from {data.name}; look at each, they are yours now.
-{notes}
-#   label: taken as known one second after its row; if it comes later, name the column that says when in `later`.
-#   owner and purpose: nobody can guess those.
-
-from pathlib import Path
-
-import polars as pl
-from sklearn.ensemble import {estimator}
-
-from incumbent import {", ".join(sorted(names))}
-
-DATA = Path(__file__).parent / "{data.name}"
-
-
-def read() -> pl.DataFrame:
-    {_reading(data)}
-    moment = pl.col("{guess.event_time}").cast(pl.Datetime("us"))
-    return frame.with_columns(moment, answered_at=moment + pl.duration(seconds=1))
-
-
-rows = Source(
-    "{_name(data)}", read=read, key={key}, event_time="{guess.event_time}", available_at="{guess.event_time}",
-    later={{"answered_at": ["{guess.label}"]}}, derive={{"answer": {label_type.format(guess.label)}}},
-    expect=[{expect}],
-)
-model = Model(
-    "{_name(data)}", owner="you@example.com", purpose="say what it is for", task="{guess.task}",
-    spine=each(rows, as_of="{guess.event_time}"), label=Label("answer", deadline="1d"),
-    features=[request({quoted})],
-    gate=Gate("{metric}"),
-    policy=Policy(every="7d", retrain=drifted().for_(2) | worse("2%") | older("60d"), rollback=worse("5%")),
-)
-model.fit({estimator}())
-'''
-
-
-def _reading(data: Path) -> str:
-    if data.suffix.lower() == ".csv":
-        return 'frame = pl.read_csv(DATA, try_parse_dates=True, infer_schema_length=None, null_values=["", "NA"])'
-    return "frame = pl.read_parquet(DATA)"
+def _tells(frame: pl.DataFrame, name: str, label: str) -> bool:
+    """Whether a few values each go with one label: a column that is filled in with the answer."""
+    known = frame.select(name, label).drop_nulls(label)
+    if known[name].n_unique() > _FEW_VALUES or known[label].n_unique() != 2:
+        return False
+    return bool((known.group_by(name).agg(pl.col(label).n_unique())[label] == 1).all())
