@@ -13,6 +13,7 @@ import types
 import typing
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from lifecycle.errors import RecordFormatError
@@ -88,11 +89,17 @@ def _read_union(members: tuple[Any, ...], plain: Any, where: str) -> Any:
     raise RecordFormatError(where, f"{plain!r} is none of {[member.__name__ for member in solid]}")
 
 
+@lru_cache
+def _field_types(wanted: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(wanted)
+    return {field.name: hints[field.name] for field in dataclasses.fields(wanted)}
+
+
 def _read_dataclass(wanted: Any, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict) or plain.get("type") != wanted.__name__:
         raise RecordFormatError(where, f"expected a {wanted.__name__}, found {plain!r:.80}")
-    hints = typing.get_type_hints(wanted)
-    names = [f.name for f in dataclasses.fields(wanted)]
+    hints = _field_types(wanted)
+    names = list(hints)
     missing = [name for name in names if name not in plain]
     if missing:
         raise RecordFormatError(where, f"{missing} missing")

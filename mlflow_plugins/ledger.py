@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -306,8 +307,12 @@ def _chain_of(model: str) -> sa.Select[Any]:
 
 
 def _decision(row: Row[Any]) -> Decision:
-    plain = json.loads(row.canonical)
-    return from_plain(Decision, {"type": "Decision", **plain, "links": json.loads(row.links)})
+    return _read(bytes(row.canonical), bytes(row.links))
+
+
+@lru_cache(maxsize=4096)  # a loop looks at all its past decisions at every step, and they never change
+def _read(canonical: bytes, links: bytes) -> Decision:
+    return from_plain(Decision, {"type": "Decision", **json.loads(canonical), "links": json.loads(links)})
 
 
 def _head(connection: Connection, model: str) -> Row[Any] | None:

@@ -14,7 +14,7 @@ from modeling.tasks import Floats, predict
 from modeling.training import TrainingPlan
 
 SAMPLE = 2000
-REPEATS = 2
+REPEATS = 1
 
 
 @dataclass(frozen=True, slots=True)
