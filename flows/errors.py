@@ -7,6 +7,7 @@ FlowsError
 ├── NotFittedError (RuntimeError)          a Model without fit
 ├── AsOfError (ValueError)                 a flow without a moment to be about
 ├── UnknownPolicyError (ValueError)        a replay policy that has no name here
+├── UnknownDeploymentError (LookupError)   a verb that is not deployed
 ├── BatchRefusedError (ValueError)         the data said no
 ├── GateRefusedError (RuntimeError)        a gate said no
 ├── SettingsError (ValueError)             incumbent.toml or a variable that no setting knows
@@ -80,6 +81,15 @@ class UnknownPolicyError(FlowsError, ValueError):
 
     def __init__(self, given: str, known: Iterable[str]) -> None:
         super().__init__(f"No policy is called {given!r}. Choose from {sorted(known)}, several with a comma between.")
+
+
+class UnknownDeploymentError(FlowsError, LookupError):
+    """A verb that is not deployed."""
+
+    def __init__(self, model: str, verb: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"Model {model!r} has no deployment of {verb!r}. Run incumbent deploy first; it makes {sorted(known)}."
+        )
 
 
 class BatchRefusedError(FlowsError, ValueError):

@@ -102,6 +102,15 @@ def deploy(model: Model, start: str | datetime | None = None) -> Result:
         return schedules.deploy(loop, model, anchor or datetime.now(UTC).replace(microsecond=0))
 
 
+def trigger(model: Model, verb: str, as_of: str | datetime | None = None) -> Result:
+    """Start a deployment by hand, about `as_of`, by default this moment."""
+    moment = parse_moment(as_of) if as_of is not None else datetime.now(UTC).replace(microsecond=0)
+    with connected() as loop:
+        from flows import schedules
+
+        return schedules.trigger(loop, model, verb, moment)
+
+
 def why(model: Model, what: str | int | None = None) -> Result:
     """A decision's record by id or version number; without one, every decision on the model."""
     from flows.telling import decisions_of, tell

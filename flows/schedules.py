@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prefect import get_client
-from prefect.automations import Automation
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.deployments import run_deployment
 from prefect.events.actions import RunDeployment
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
 from prefect.schedules import Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from flows.errors import UnknownDeploymentError
 from flows.model import Model
 from flows.monitor import watch
 from flows.results import Result
@@ -35,6 +36,8 @@ _TOLD = {
     "score": "Answer the questions of the window with the champion. The monitor run does this as well.",
 }
 _CALENDAR = timedelta(days=30)
+_PATIENCE = 600.0  # seconds that `trigger` waits for a worker to finish
+_NOT_AWAITED: dict[str, Any] = {"_sync": True}  # in a notebook Prefect otherwise answers with something to await
 
 
 def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
@@ -62,6 +65,29 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
         "next": "incumbent up",
     }
     return Result("deploy", model.name, iso(anchor), facts, pages, ids)
+
+
+def trigger(loop: Loop, model: Model, verb: str, as_of: datetime) -> Result:
+    """Start the deployment of a verb by hand, and wait until a worker has run it.
+
+    Raises:
+        UnknownDeploymentError: there is none of this verb.
+    """
+    if verb not in _FLOWS:
+        raise UnknownDeploymentError(model.name, verb, _FLOWS)
+    name = f"{_FLOWS[verb].name}/{deployment_name(model, verb)}"
+    try:
+        run: Any = run_deployment(
+            name, parameters={"as_of": iso(as_of)}, timeout=_PATIENCE, as_subflow=False, **_NOT_AWAITED
+        )
+    except ObjectNotFound as error:
+        raise UnknownDeploymentError(model.name, verb, _FLOWS) from error
+    state = run.state.name if run.state else "unknown"
+    facts = {"deployment": name, "state": state, "flow_run": run.name}
+    if run.state is None or not run.state.is_final():
+        facts["note"] = "it waits for a worker: is `incumbent up` running?"
+    page = f"{loop.settings.prefect_url}/runs/flow-run/{run.id}"
+    return Result(verb, model.name, iso(as_of), facts, {"Prefect run": page}, {"flow_run_id": str(run.id)})
 
 
 def deployment_name(model: Model, verb: str) -> str:
@@ -94,8 +120,9 @@ def _register(settings: Settings, model: Model, verb: str, schedule: Schedule) -
         tags=["incumbent", model.name],
         entrypoint_type=EntrypointType.MODULE_PATH,
         job_variables=_job_variables(settings),
+        **_NOT_AWAITED,
     )
-    return str(deployment.apply())  # what `flow.deploy` does, without its tables on standard output
+    return str(deployment.apply(**_NOT_AWAITED))  # what `flow.deploy` does, without its tables on standard output
 
 
 def _job_variables(settings: Settings) -> dict[str, Any]:
@@ -128,7 +155,7 @@ def _automate(model: Model, train_id: str) -> str:
     with get_client(sync_client=True) as client:
         known = client.read_automations_by_name(wanted.name)
         if not known:
-            wanted.create()
+            client.create_automation(wanted)
             return wanted.name
         wanted.enabled = known[0].enabled
         client.update_automation(known[0].id, wanted)
@@ -137,8 +164,8 @@ def _automate(model: Model, train_id: str) -> str:
     return wanted.name
 
 
-def _automation(model: Model, train_id: str) -> Automation:
-    return Automation(
+def _automation(model: Model, train_id: str) -> AutomationCore:
+    return AutomationCore(
         name=f"{model.name}: retrain when the policy says so",
         description=(
             f"A decision to retrain {model.name} (drift, worse, age) emits {RETRAIN_EVENT}; this starts its training."

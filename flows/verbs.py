@@ -52,6 +52,12 @@ class Verbs:
 
         return running.deploy(cast("Model", self), start)
 
+    def trigger(self, verb: str, as_of: str | datetime | None = None) -> Result:
+        """Start the deployment of `train`, `monitor` or `score` by hand, and wait until a worker has run it."""
+        from flows import running
+
+        return running.trigger(cast("Model", self), verb, as_of)
+
     def why(self, what: str | int | None = None) -> Result:
         """The record of a decision (by id) or of a version (by number); without one, every decision on this model."""
         from flows import running

@@ -57,10 +57,8 @@ deployed = late_flights.deploy(start="2030-01-04T00:00Z")
 deployed
 
 # %%
-from prefect.deployments import run_deployment
-
-watched = run_deployment(deployed.ids["monitor"], parameters={"as_of": "2013-02-15T00:00:00Z"}, timeout=600)
-watched.state
+watched = late_flights.trigger("monitor", as_of="2013-02-15T00:00Z")
+watched
 
 # %% [markdown]
 # A training a week later, beside the first one. The gate compares both models on the same rows, and the champion stays
