@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from flows.model import Model, load_model
 from flows.results import Result
-from flows.servers import Server, addressed, end_leftovers, live_server, start_prefect
+from flows.servers import Server, addressed, answers, end_leftovers, live_server, start_prefect
 from flows.settings import Settings, read_settings, set_environment
+from lifecycle.errors import UnreachableError
 from lifecycle.moments import iso, parse_moment
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def begin(settings: Settings | None = None) -> Connection:
         settings = settings or read_settings()
         settings.folder.mkdir(parents=True, exist_ok=True)
         end_leftovers(settings)
-        url = settings.prefect.api_url or _api(live_server(settings, "prefect"))
+        url = _given_api(settings) or _api(live_server(settings, "prefect"))
         started = None if url else start_prefect(settings, services=False)
         settings = addressed(settings)  # what is stored from here on links to the ports that were found free
         _connection = Connection(settings, url or f"{started.url}/api", started)  # type: ignore[union-attr]  # one of both
@@ -59,6 +60,18 @@ def close() -> None:
     if _connection is not None:
         _connection.close()
         _connection = None
+
+
+def _given_api(settings: Settings) -> str | None:
+    """The Prefect API that the settings name.
+
+    Raises:
+        UnreachableError: it does not answer; Prefect itself would only say so after many tries, in a long trace.
+    """
+    url = settings.prefect.api_url
+    if url and not answers(f"{url.rstrip('/')}/health"):
+        raise UnreachableError("Prefect", url, "no answer when asked for its health")
+    return url
 
 
 def _api(url: str | None) -> str | None:

@@ -25,7 +25,7 @@ _MODEL_VERBS = {
 def parser() -> argparse.ArgumentParser:
     """Every verb with its options."""
     top = argparse.ArgumentParser(prog="incumbent", description="Keep the best model in production.")
-    top.add_argument("--version", action="store_true", help="print the version")
+    top.add_argument("--version", action="store_true", dest="print_version", help="print the version")
     verbs = top.add_subparsers(dest="verb", metavar="VERB")
     _add_init(verbs)
     for name, told in _MODEL_VERBS.items():
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and answer its exit code."""
     top = parser()
     given = top.parse_args(arguments)
-    if given.version:
+    if given.print_version:
         from importlib.metadata import version
 
         sys.stdout.write(f"incumbent {version('incumbent')}\n")
