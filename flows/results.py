@@ -69,7 +69,8 @@ class Result:
         escaped = [(name, text.replace("|", "\\|").replace("\n", " ")) for name, text in self.rows()]
         table = "\n".join(f"| {name} | {text} |" for name, text in escaped)
         links = " · ".join(f"[{name}]({url})" for name, url in self.links.items())
-        return f"| | |\n|---|---|\n{table}\n\n{links}\n"
+        # Links first: MLflow folds a long description after five lines.
+        return f"{links}\n\n| | |\n|---|---|\n{table}\n"
 
 
 def spoken(value: object) -> str:
