@@ -14,6 +14,7 @@ from datetime import datetime
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import deployment, flow_run
 
+from feature_store.tables import tables_of
 from flows.errors import AsOfError
 from flows.identity import code_version
 from flows.model import Model
@@ -101,12 +102,19 @@ def _tags(name: str, model: Model, as_of: datetime) -> dict[str, str]:
         run_tags.MODEL: model.name,
         run_tags.AS_OF: iso(as_of),
         run_tags.CODE: code_version(model.path),
+        run_tags.DATA: data_version(current_loop(), model),
         run_tags.FLOW_RUN_ID: str(flow_run.id or ""),
         run_tags.FLOW_NAME: str(flow_run.flow_name or ""),
         run_tags.DEPLOYMENT: str(deployment.name or ""),
         "prefect.flow_run_url": _flow_run_url(current_loop()),
     }
     return {key: value for key, value in tags.items() if value}
+
+
+def data_version(loop: Loop, model: Model) -> str:
+    """Versions of the lake's tables as the step found them: `sources/flights@12, sources/weather@9`."""
+    tables = [table for source in model.sources for table in tables_of(source) if loop.lake.exists(table)]
+    return ", ".join(f"{table}@{loop.lake.version(table)}" for table in tables)
 
 
 def _flow_run_url(loop: Loop) -> str:
