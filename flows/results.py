@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 
+_CELL = 100  # letters of a cell that Prefect shows whole
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The facts of one step.
@@ -65,12 +68,20 @@ class Result:
         return f"<table><caption>{head}</caption>{cells}</table><p>{links}</p>"
 
     def markdown(self) -> str:
-        """The same as a Markdown table, for a Prefect artifact."""
-        escaped = [(name, text.replace("|", "\\|").replace("\n", " ")) for name, text in self.rows()]
-        table = "\n".join(f"| {name} | {text} |" for name, text in escaped)
+        """The same as Markdown, for a Prefect artifact and the description of an MLflow run.
+
+        Links come first, since MLflow folds a long description; long texts come last, since Prefect cuts a table's cells.
+        """
         links = " · ".join(f"[{name}]({url})" for name, url in self.links.items())
-        # Links first: MLflow folds a long description after five lines.
-        return f"{links}\n\n| | |\n|---|---|\n{table}\n"
+        rows = self.rows()
+        cells = [(name, text.replace("|", "\\|").replace("\n", " ")) for name, text in rows if len(text) <= _CELL]
+        table = "\n".join(f"| {name} | {text} |" for name, text in cells)
+        long = "\n\n".join(f"**{name}**\n\n{_points(text)}" for name, text in rows if len(text) > _CELL)
+        return f"{links}\n\n| | |\n|---|---|\n{table}\n\n{long}\n"
+
+
+def _points(text: str) -> str:
+    return "\n".join(f"- {part}" for part in text.split("; "))
 
 
 def spoken(value: object) -> str:
