@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-
 _CELL = 100  # letters of a cell that Prefect shows whole
 
 
@@ -70,7 +69,7 @@ class Result:
     def markdown(self) -> str:
         """The same as Markdown, for a Prefect artifact and the description of an MLflow run.
 
-        Links come first, since MLflow folds a long description; long texts come last, since Prefect cuts a table's cells.
+        Links come first, since MLflow folds a long description; long texts last, since Prefect cuts the cells of a table.
         """
         links = " · ".join(f"[{name}]({url})" for name, url in self.links.items())
         rows = self.rows()
