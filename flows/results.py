@@ -69,7 +69,7 @@ class Result:
     def markdown(self) -> str:
         """The same as Markdown, for a Prefect artifact and the description of an MLflow run.
 
-        Links come first, since MLflow folds a long description; long texts last, since Prefect cuts the cells of a table.
+        Links come first, since MLflow folds a long description; long texts last, since Prefect cuts a table's cell.
         """
         links = " · ".join(f"[{name}]({url})" for name, url in self.links.items())
         rows = self.rows()
