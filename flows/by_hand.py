@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefect import flow
@@ -10,7 +11,7 @@ from prefect.runtime import flow_run
 
 from flows.decide import carry_out_action, told
 from flows.errors import SpecError
-from flows.evidence import noted_evidence
+from flows.evidence import champion_facts, noted_evidence
 from flows.results import Result
 from flows.steps import Step, carry_out
 from lifecycle.actions import Action, Promote, Rollback
@@ -45,10 +46,12 @@ def _rollback(step: Step, reason: str) -> Rollback:
 
 
 def _decide(step: Step, action: Action) -> Result:
-    evidence = noted_evidence(step.loop, step.model, step.as_of)
+    champion = step.loop.champion(step.model)  # the one of now: what was noted may be from before another promotion
+    facts = champion_facts(champion) if champion else None
+    evidence = replace(noted_evidence(step.loop, step.model, step.as_of), champion=facts)
     taken = sum(d.stage.startswith("by hand") for d in step.loop.ledger.decisions(step.model.name))
     links = Links(datetime.now(UTC), getpass.getuser(), str(flow_run.id) if flow_run.id else None, step.run.run_id)
-    epoch = evidence.champion.epoch if evidence.champion else None
+    epoch = facts.epoch if facts else None
     stage = f"by hand:{type(action).__name__.lower()}:{taken + 1}"
     decision = Decision(step.model.name, step.as_of, stage, action, evidence, "a person", epoch, links)
     decision = step.loop.ledger.record(decision)
