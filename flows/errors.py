@@ -106,9 +106,9 @@ class BatchRefusedError(FlowsError, ValueError):
 class GateRefusedError(FlowsError, RuntimeError):
     """A gate said no."""
 
-    def __init__(self, model: str, reason: str) -> None:
+    def __init__(self, model: str, reason: str, reference: object) -> None:
         super().__init__(
-            f"Model {model!r}: {reason}. The champion stays. See the whole record with: incumbent why {model}"
+            f"Model {model!r}: {reason}. The champion stays. See the whole record with: incumbent why {reference}"
         )
 
 

@@ -145,8 +145,9 @@ def read_settings(profile: str | Path | None = None) -> Settings:
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text()) if path else {}
         if path is not None and profile is None:
-            folder = Path(table.get("state", {}).get("folder", ".incumbent"))
-            table["state"] = {**table.get("state", {}), "folder": path.parent / folder}
+            state = table.get("state", {})
+            if isinstance(state, dict):
+                table["state"] = {**state, "folder": path.parent / state.get("folder", ".incumbent")}
         return Settings(**table)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(str(path), str(error)) from error

@@ -65,7 +65,7 @@ def _flow(given: Namespace) -> int:
     result = do(given.verb, model, moment)
     _print(given, result)
     if given.verb == "train" and result.facts.get("action") == "hold":
-        raise GateRefusedError(model.name, str(result.facts.get("reason")))
+        raise GateRefusedError(model.name, str(result.facts.get("reason")), given.model)
     return DONE
 
 

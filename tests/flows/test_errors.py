@@ -1,0 +1,93 @@
+"""Every error says what happened, with which values, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from flows import errors
+from flows.errors import FlowsError
+
+MODEL = Path("/shop/model.py")
+HERE = Path(__file__)
+MESSAGES = [
+    (
+        errors.SpecError("Model.task", "rank", "Choose one of ['binary']."),
+        "Model.task is 'rank'. Choose one of ['binary'].",
+    ),
+    (
+        errors.ModelFileError(MODEL, "line 2: NameError: name 'x' is not defined. Correct it there"),
+        "/shop/model.py cannot be used as a model file: line 2: NameError: name 'x' is not defined. Correct it there",
+    ),
+    (
+        errors.ModelNotFoundError(HERE, "late", ["small"]),
+        f"{HERE} cannot be used as a model file: it has no Model 'late'; it holds ['small']. Name one: {HERE}:NAME",
+    ),
+    (
+        errors.NotFittedError("late"),
+        "Model 'late' has nothing to fit. Give it an estimator, model.fit(SomeClassifier()), "
+        "or decorate a function with @model.fit.",
+    ),
+    (
+        errors.AsOfError(7),
+        "as_of is 7. Give a moment with a zone as text, for example 2013-03-01T00:00:00Z, "
+        "or nothing in a scheduled run, which then is about its scheduled start.",
+    ),
+    (
+        errors.UnknownPolicyError("weekly", ["never", "drift"]),
+        "No policy is called 'weekly'. Choose from ['drift', 'never'], several with a comma between.",
+    ),
+    (
+        errors.UnknownDeploymentError("late", "score", ["train", "watch"]),
+        "Model 'late' has no deployment of 'score'. Run incumbent deploy first; it makes ['train', 'watch'].",
+    ),
+    (
+        errors.BatchRefusedError("flights", "arr_delay is -900"),
+        "The batch of 'flights' was refused and nothing of it was stored: arr_delay is -900. "
+        "Correct the source, then run the same command again.",
+    ),
+    (
+        errors.GateRefusedError("late", "challenger 2 refused: paired test", "shop/model.py"),
+        "Model 'late': challenger 2 refused: paired test. The champion stays. "
+        "See the whole record with: incumbent why shop/model.py",
+    ),
+    (
+        errors.SettingsError("incumbent.toml", "lake.rot: Extra inputs are not permitted"),
+        "Settings from incumbent.toml: lake.rot: Extra inputs are not permitted. "
+        "Every setting is in docs/reference/settings.md",
+    ),
+    (
+        errors.ServerError("prefect", "ended at once with exit code 1", Path("/s/prefect.log")),
+        "prefect ended at once with exit code 1. Its log is /s/prefect.log; "
+        "what is wrong is usually told by: incumbent doctor",
+    ),
+    (
+        errors.GuessError("a label", ["b", "a"], "Name it: incumbent init DATA --label COLUMN"),
+        "No column of ['a', 'b'] looks like a label. Name it: incumbent init DATA --label COLUMN.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), MESSAGES, ids=lambda given: type(given).__name__)
+def test_the_message_has_three_parts(error: FlowsError, message: str) -> None:
+    assert str(error) == message
+    assert isinstance(error, (ValueError, LookupError, RuntimeError))
+
+
+def test_no_error_class_is_without_a_message_test() -> None:
+    classes = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, FlowsError) and kind is not FlowsError
+    }
+
+    assert classes == {type(error) for error, _ in MESSAGES}
+
+
+def test_an_absent_model_file_says_how_to_make_one() -> None:
+    told = str(errors.ModelNotFoundError(MODEL, None, ()))
+
+    assert told.startswith("/shop/model.py cannot be used as a model file: there is no such file. Name a .py file")
+    assert "incumbent init DATA" in told
