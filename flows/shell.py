@@ -39,6 +39,7 @@ def run(given: Namespace) -> int:
 def _speak_alone(verb: str) -> None:
     """Errors are told in one line: Prefect's traces of them go to its API, Great Expectations' greeting nowhere."""
     console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.WARNING)  # some loggers of Great Expectations set a level of their own
     console.addFilter(lambda record: not record.name.startswith("prefect."))
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[console])
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
