@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -18,9 +20,22 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities import Metric
 
+_OTHERS = re.compile(r"[^\w.\-: ]")  # what MLflow refuses in the name of a metric, and the slash it takes for a folder
+_LONGEST_NAME = 200
+
 T = TypeVar("T")
 _BATCH = 100  # parameters or tags that MLflow takes in one call; of metrics it takes 1000
 _DIGEST_LENGTH = 36  # of the column MLflow keeps a dataset's digest in
+
+
+def metric_name(text: str) -> str:
+    """A name that MLflow takes, for a metric of a column called as people call columns; others stay different.
+
+    >>> metric_name("drift.wind_speed"), metric_name("drift.price (€)")
+    ('drift.wind_speed', 'drift.price ___ 09cd')
+    """
+    name = _OTHERS.sub("_", text)[:_LONGEST_NAME]
+    return name if name == text else f"{name} {hashlib.sha256(text.encode()).hexdigest()[:4]}"
 
 
 class MlflowRun:
@@ -56,7 +71,10 @@ class MlflowRun:
         from mlflow.entities import Metric
 
         millis = int((time.time() if at is None else at.timestamp()) * 1000)
-        found = [Metric(key, float(value), millis, step, model_id=self._model_id) for key, value in values.items()]
+        found = [
+            Metric(metric_name(key), float(value), millis, step, model_id=self._model_id)
+            for key, value in values.items()
+        ]
         new = self._not_logged_at(step, found) if self._once_per_step else found
         for batch in _batches(new, _BATCH):
             self._log(metrics=batch)

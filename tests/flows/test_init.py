@@ -15,6 +15,7 @@ from flows.checking import check
 from flows.errors import GuessError, ModelFileError
 from flows.guessing import Guess, Named, guess
 from flows.ingest import ingest
+from flows.monitor import monitor
 from flows.model import Model, load_model
 from flows.model_text import read_table, write_model_file
 from flows.score import score
@@ -369,6 +370,8 @@ def test_it_leads_to_a_champion_that_answers(
         assert trained.facts["action"] == "promote", trained.facts["reason"]
         assert loop.champion(model) is not None
         scored = score(model.reference, end)
+        watched = monitor(model.reference, end)
 
     assert model.task == task
     assert scored.facts["rows"] > 0
+    assert "größe (€)" in str(watched.facts["_evidence"]["drift"])
