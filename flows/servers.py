@@ -27,6 +27,7 @@ from flows.errors import ServerError
 from flows.settings import Settings, variables
 
 _START_LIMIT = 180.0  # seconds; both servers migrate an empty database at first, on two busy cores that takes a while
+_STARTING_LIMIT = 60.0  # seconds for a server that somebody else has started
 _STOP_LIMIT = 5.0
 
 
@@ -158,10 +159,16 @@ def end_leftovers(settings: Settings) -> list[str]:
 
 
 def live_server(settings: Settings, name: str) -> str | None:
-    """Address of a lasting server of this state folder (one that `up` or `ui` has running), or none."""
+    """Address of a lasting server of this state folder (one that `up` or `ui` has running), or none.
+
+    One that is just starting is waited for: a second one would migrate the same new database at the same time.
+    """
     for known in _lasting(settings, name):
-        if answers(known["health"]):
-            return str(known["url"])
+        deadline = time.monotonic() + _STARTING_LIMIT
+        while time.monotonic() < deadline and _is_alive(known["pid"], known["started"]):
+            if answers(known["health"]):
+                return str(known["url"])
+            time.sleep(0.2)
     return None
 
 
