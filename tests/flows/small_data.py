@@ -80,6 +80,7 @@ questions = Source(
 model = Model(
     "$name", owner="ops@example.com", purpose="a test", task="binary", spine=each(questions, as_of="asked_at"),
     label=Label("won", deadline="1d"), features=[$features], gate=$gate, policy=$policy, evaluation="14d",
+    recent="$recent",
 )
 model.fit($estimator)
 ''')
@@ -89,7 +90,7 @@ def write_small_model(folder: Path, shape: Shape | None = None, **parts: str) ->
     """Write `model.py` and the questions it reads into a folder; the path of the model file.
 
     Args:
-        parts: `name`, `source` (its further arguments), `features`, `gate`, `policy` or `estimator`, as text.
+        parts: `name`, `source` (its further arguments), `features`, `gate`, `policy`, `recent` or `estimator`, as text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ask(shape or Shape()).write_parquet(folder / "questions.parquet")
@@ -99,6 +100,7 @@ def write_small_model(folder: Path, shape: Shape | None = None, **parts: str) ->
         "features": 'request("signal", "noise")',
         "gate": 'Gate("brier")',
         "policy": QUICK,
+        "recent": "60d",
         "estimator": LINEAR,
     }
     path = folder / "model.py"

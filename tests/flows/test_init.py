@@ -15,9 +15,9 @@ from flows.checking import check
 from flows.errors import GuessError, ModelFileError
 from flows.guessing import Guess, Named, guess
 from flows.ingest import ingest
-from flows.monitor import monitor
 from flows.model import Model, load_model
 from flows.model_text import read_table, write_model_file
+from flows.monitor import monitor
 from flows.score import score
 from flows.train import train
 from flows.wiring import running
