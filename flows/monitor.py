@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -113,12 +114,17 @@ def measure_drift(champion: Reign, current: pd.DataFrame) -> tuple[DriftFinding,
 
 
 def page_is_due(step: Step, evidence: Evidence) -> bool:
-    """Monthly, and whenever the policy would not simply hold."""
+    """Monthly, and at every alarm: when the policy no longer just holds. An alarm that goes on is the same alarm."""
     window = evidence.window
     if (window.start.year, window.start.month) != (window.end.year, window.end.month):
         return True
-    policy = step.loop.policy_of(step.model)
-    return not isinstance(policy.decide(evidence, earlier_evidence(step.loop.ledger, step.model, evidence)), Hold)
+    earlier = earlier_evidence(step.loop.ledger, step.model, evidence)
+    return is_alarming(step, evidence, earlier) and not (earlier and is_alarming(step, earlier[0], earlier[1:]))
+
+
+def is_alarming(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> bool:
+    """Whether the policy would do anything but hold."""
+    return not isinstance(step.loop.policy_of(step.model).decide(evidence, earlier), Hold)
 
 
 @task(name="write report", cache_policy=NO_CACHE)

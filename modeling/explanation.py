@@ -13,7 +13,7 @@ from modeling.metrics import value
 from modeling.tasks import Floats, predict
 from modeling.training import TrainingPlan
 
-SAMPLE = 2000
+SAMPLE = 1000
 REPEATS = 1
 
 
@@ -30,7 +30,7 @@ class Importance:
 
 
 def permutation_importance(model: Any, X: pd.DataFrame, y: Floats, plan: TrainingPlan) -> tuple[Importance, ...]:
-    """Importance of every column on at most 2000 rows, largest first.
+    """Importance of every column on at most 1000 rows, largest first.
 
     Args:
         model: a fitted pipeline.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,8 @@ def run_backfill(loop: Loop, model: Model, start: datetime, end: datetime) -> Su
     quiet_logs()
     moments = ticks(start, end, loop.policy_of(model).every)
     loop.read = reading_once()
+    gc.collect()
+    gc.freeze()  # a million objects of imported packages, which no later collection need look at
     with watching(model.name, moments) as watcher:
         backfill(loop, model, moments, watcher)
     return summarise(loop, model, start, end)
