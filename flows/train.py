@@ -286,7 +286,7 @@ def description(step: Step, challenger: Challenger) -> str:
     """What a person reads on the version's page."""
     verdicts = "\n".join(f"- {'passed' if v.passed else '**refused**'} {v.gate}: {v.text}" for v in challenger.verdicts)
     run = step.loop.tracker.run_url(step.run.run_id)
-    return f"Trained as of {iso(step.as_of)} on {challenger.result.best.name}. [Run]({run})\n\n{verdicts}"
+    return f"Trained as of {iso(step.as_of)}: {challenger.result.best.name}. [Run]({run})\n\n{verdicts}"
 
 
 def told(challenger: Challenger, facts: ChallengerFacts) -> dict[str, Any]:
