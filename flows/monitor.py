@@ -131,12 +131,12 @@ def is_alarming(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> 
 def log_page(step: Step, champion: Reign, findings: tuple[DriftFinding, ...], current: pd.DataFrame) -> str:
     """Evidently's page with the numbers the decision is made on, as an artifact; its address in the MLflow UI."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / f"drift {step.as_of:%Y-%m-%d}.html"
-        title = f"{step.model.name} version {champion.epoch.version}, week to {step.as_of:%Y-%m-%d}"
+        path = Path(folder) / f"drift-{step.as_of:%Y-%m-%d}.html"  # MLflow opens no link to a name with spaces
+        title = f"{step.model.name} version {champion.epoch.version}, window to {step.as_of:%Y-%m-%d}"
         write_report(champion.reference, current, findings, path, title=title)
         step.run.file(path, "reports")
     step.run.figure(drift_figure(findings), "drift.png")
-    return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports"
+    return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports/{path.name}"
 
 
 def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
