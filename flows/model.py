@@ -236,6 +236,7 @@ def _run(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelFileError(path, "it is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
     try:
         spec.loader.exec_module(module)
     except (FeatureStoreError, FlowsError, LifecycleError):

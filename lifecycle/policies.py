@@ -98,8 +98,10 @@ class Worse(Condition):
 
     def _than_at_the_gate(self, performance: Performance, gate_value: float, min_labels: int) -> Finding:
         labelled = performance.coverage.labelled
-        if performance.estimate is None or labelled < min_labels:
+        if labelled < min_labels:
             return Finding(None, f"too few labels: {labelled} of {min_labels}")
+        if performance.estimate is None:
+            return Finding(None, f"too few labels: {labelled} allow no interval by independent blocks")
         estimate, metric = performance.estimate, performance.metric
         text = f"{metric} {estimate} against {gate_value:.4f} at the gate"
         if lower_is_better(metric):

@@ -184,6 +184,15 @@ def test_a_model_file_that_does_not_load_says_where(run: Run, home: Path, text: 
     assert message in error
 
 
+def test_a_model_file_may_hold_classes_of_its_own(run: Run, home: Path) -> None:
+    text = (home / "model.py").read_text()
+    shape = "@dataclass\nclass Shape:\n    rows: int = 4\n\n\nmodel = Model("
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    (home / "model.py").write_text(head + text.split('"""', 2)[2].replace("model = Model(", shape))
+
+    assert run("check", "model.py")[0] == DONE
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,14 @@ def test_too_few_labels_hold_and_say_so(evidence_of, performed) -> None:
     action = Policy(every="7d", retrain=worse("2%")).decide(evidence_of(performance=performed(0.5, 0.6, labels=9)))
 
     assert action == Hold("too few labels: 9 of 500")
+
+
+def test_enough_labels_in_too_few_blocks_are_too_few_as_well(evidence_of, performed) -> None:
+    seen = replace(performed(0.5, 0.6, labels=800), estimate=None)
+
+    action = Policy(every="7d", retrain=worse("2%")).decide(evidence_of(performance=seen))
+
+    assert action == Hold("too few labels: 800 allow no interval by independent blocks")
 
 
 def test_older_counts_from_the_newest_label(evidence_of) -> None:
