@@ -155,10 +155,7 @@ def model_file(data: Path, path: Path, reading: Reading, found: Guess) -> str:
     key = found.key or (row,)
     classifier = found.task == "binary"
     estimator = "HistGradientBoostingClassifier" if classifier else "HistGradientBoostingRegressor"
-    lines = [
-        *reading.code,
-        *([] if found.key else [f'frame = frame.with_row_index("{row}").cast({{"{row}": pl.Int64}})']),
-    ]
+    numbered = [] if found.key else [f'frame = frame.with_row_index("{row}").cast({{"{row}": pl.Int64}})']
     entity = f", entity={_quote(found.entity)}" if found.entity else ""
     rhythm = _rhythm(found, reading.frame.height)
     expect = ",\n            ".join(_expectations(reading.frame, found.features))
@@ -178,7 +175,7 @@ DATA = {_location(data, path)}
 
 
 def read() -> pl.DataFrame:
-    {(chr(10) + "    ").join(lines)}
+    {(chr(10) + "    ").join([*reading.code, *numbered])}
     asked = pl.col({_quote(found.event_time)}){found.moments.reading}
     return frame.with_columns(asked, {answered}=asked + pl.duration(seconds=1))
 
