@@ -45,7 +45,7 @@ def tell(ledger: Ledger, model: str, what: str) -> Result:
             facts[f"gate {verdict.gate}"] = f"{'passed' if verdict.passed else 'REFUSED'}: {verdict.text}"
     if evidence.performance:
         coverage = evidence.performance.coverage
-        facts["performance"] = f"{evidence.performance.metric} {evidence.performance.estimate}"
+        facts["performance"] = f"{evidence.performance.metric} {evidence.performance.estimate or 'unknown yet'}"
         facts["labels"] = (
             f"{coverage.labelled} of {coverage.asked} arrived, {coverage.waiting} waiting, {coverage.never} never"
         )
