@@ -8,6 +8,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from feature_store.digest import row_digests
+from feature_store.feature_view import feature_names
 from feature_store.features import features
 from feature_store.questions import questions
 from flows.frames import key_names, model_input, question_columns, stored_name
@@ -37,7 +38,8 @@ def _score(step: Step) -> Result:
     frame = predict_window(step, champion, window)
     batch = batch_id(step.model.name, champion.epoch.version, window.start, window.end)
     if frame.height:
-        step.loop.lake.append(predictions_table(step.model.name), frame, batch=batch)
+        given = [stored_name(name) for name in feature_names(step.model.features)]  # a model file may grow features
+        step.loop.lake.append(predictions_table(step.model.name), frame, batch=batch, allow_new=given)
     answers = answered(step)  # what is stored, so that a try after a kill tells the same
     mean = {"mean_prediction": float(np.mean(answers))} if len(answers) else {}
     step.run.metrics({"rows": float(len(answers)), **mean})

@@ -43,3 +43,22 @@ def test_a_feature_may_have_the_name_of_a_column_of_predictions(tmp_path: Path, 
     assert set(stored["origin"]) == {"batch"}
     assert set(stored["version"]) == {1}
     assert champion.loaded.predict(seen).tolist() == stored["prediction"].to_list()
+
+
+def test_a_model_file_that_grows_a_feature_goes_on_scoring(tmp_path: Path, small_loop: Callable[..., Any]) -> None:
+    path = write_small_model(tmp_path, features='request("signal")')
+    with running(small_loop()) as loop:
+        ingest(str(path), iso(week(6)))
+        train(str(path), iso(week(6)))
+        ingest(str(path), iso(week(7)))
+        score(str(path), iso(week(7)))
+        loop.models.clear()
+        write_small_model(tmp_path, features='request("signal", "noise")')
+        ingest(str(path), iso(week(8)))
+
+        answered = score(str(path), iso(week(8)))
+
+        stored = loop.lake.read("predictions/small")
+        assert answered.facts["rows"] > 0
+        assert stored.filter(pl.col("as_of") <= week(7))["feature.noise"].null_count() > 0
+        assert stored.filter(pl.col("as_of") > week(7))["feature.noise"].null_count() == 0
