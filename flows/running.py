@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flows.errors import ServerError
 from flows.model import Model, load_model
 from flows.results import Result
 from flows.servers import Server, addressed, answers, end_leftovers, live_server, start_prefect
@@ -27,6 +28,22 @@ class Connection:
     settings: Settings
     api_url: str
     started: Server | None
+
+    def ready(self) -> None:
+        """Wait for the server this process started, once more on another port where somebody took the first.
+
+        Raises:
+            ServerError: it does not start.
+        """
+        if self.started is None:
+            return
+        try:
+            self.started.wait()
+        except ServerError:
+            self.started = start_prefect(self.settings, services=False)
+            self.api_url = f"{self.started.url}/api"
+            set_environment(self.settings, self.api_url)
+            self.started.wait()
 
     def close(self) -> None:
         """Stop the server this process started."""
@@ -88,8 +105,7 @@ def connected(settings: Settings | None = None) -> Iterator[Loop]:
     from flows.wiring import build, running
 
     loop = build(connection.settings, start_training=train_here)
-    if connection.started is not None:
-        connection.started.wait()
+    connection.ready()
     with temporary_settings({PREFECT_API_URL: connection.api_url}), running(loop):
         yield loop
 
