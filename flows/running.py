@@ -41,6 +41,7 @@ class Connection:
             self.started.wait()
         except ServerError:
             self.started = start_prefect(self.settings, services=False)
+            self.settings = addressed(self.settings)
             self.api_url = f"{self.started.url}/api"
             set_environment(self.settings, self.api_url)
             self.started.wait()
@@ -104,8 +105,8 @@ def connected(settings: Settings | None = None) -> Iterator[Loop]:
     from flows.retraining import train_here
     from flows.wiring import build, running
 
+    connection.ready()  # after the imports, which take as long as the server does
     loop = build(connection.settings, start_training=train_here)
-    connection.ready()
     with temporary_settings({PREFECT_API_URL: connection.api_url}), running(loop):
         yield loop
 

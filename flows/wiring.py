@@ -113,7 +113,8 @@ def build(settings: Settings, *, start_training: Callable[[Model, datetime], Non
     (settings.folder / "mlflow").mkdir(exist_ok=True)
     ledger = SqlLedger(settings.ledger_url)
     options = {name: secret.get_secret_value() for name, secret in settings.lake.options.items()}
-    artifacts = None if settings.mlflow.tracking_uri else settings.folder / "mlflow" / "artifacts"
+    remote = settings.tracking_uri.startswith("http")
+    artifacts = None if remote else settings.folder / "mlflow" / "artifacts"
     connection = connect(settings.tracking_uri, artifacts=artifacts, ui_url=settings.mlflow_url)
     return Loop(
         settings=settings,

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from walking import LIMIT, ROOT, Walk
 
+pytestmark = pytest.mark.timeout(LIMIT)
 FLIGHTS = ROOT / "examples" / "flights"
 SIX_WEEKS = ("2013-03-01T00:00:00Z", "2013-04-12T00:00:00Z")
 YEAR = ("2013-03-01T00:00:00Z", "2014-01-03T00:00:00Z")
@@ -43,6 +44,7 @@ def test_a_finished_run_repeats_no_effect(tmp_path: Path) -> None:
 
 
 @pytest.mark.stress
+@pytest.mark.timeout(6 * LIMIT)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_year_killed_at_random_moments_ends_with_the_same_table(tmp_path: Path, seed: int) -> None:
     undisturbed = Walk(tmp_path / "undisturbed", FLIGHTS, *YEAR)

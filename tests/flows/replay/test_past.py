@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walking import ROOT, Walk
+import pytest
+from walking import LIMIT, ROOT, Walk
+
+pytestmark = pytest.mark.timeout(LIMIT)
 
 EXAMPLE = ROOT / "examples" / "flights"
 WALK = ("2013-03-01T00:00:00Z", "2013-03-22T00:00:00Z")

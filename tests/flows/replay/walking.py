@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-LIMIT = 600  # seconds until a walk counts as hanging
+LIMIT = 1200  # seconds until a walk counts as hanging
 
 
 @dataclass(frozen=True)
