@@ -29,7 +29,9 @@ def quiet_logs() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     _log.handlers, _log.propagate = [handler], False
     _log.setLevel(logging.INFO)
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
+    # A filter, because importing Great Expectations sets the levels of its loggers anew.
+    told_once = logging.getLogger("great_expectations.data_context.types.base")
+    told_once.addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
 def console() -> Console:
@@ -68,6 +70,8 @@ def show_summary(summary: Summary, reference: str) -> None:
     out = console()
     out.print(_months(summary))
     _totals(summary, out)
+    if summary.months and not summary.lost:
+        out.print("lost to never retraining: no month")
     for month in summary.lost:
         out.print(f"[yellow]lost[/] to never retraining in {month.month}: {_pair(month)}")
     for decision in summary.refused:
