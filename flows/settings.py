@@ -187,6 +187,14 @@ def _text(value: object) -> str:
     return json.dumps(value) if isinstance(value, (list, tuple)) else str(value)
 
 
+def share_cores() -> None:
+    """Say how many threads a fit may use; it counts only before the first library that asks is imported."""
+    # The servers share the cores: with two busy ones, threads that spin made a fit of 2 s take 28 s, and threads that
+    # sleep made one of 3.6 s take 6.3 s. Half of the cores is steady; the operator's own setting wins.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+
+
 def set_environment(settings: Settings, api_url: str | None = None) -> None:
     """Tell Prefect, MLflow, Evidently and Great Expectations where to live, before any of them is imported."""
     folder = settings.folder
@@ -200,9 +208,6 @@ def set_environment(settings: Settings, api_url: str | None = None) -> None:
     if api_url or settings.prefect.api_url:
         fixed["PREFECT_API_URL"] = api_url or str(settings.prefect.api_url)
     os.environ.update(fixed)
-    # The servers share the cores: with two busy ones, threads that spin made a fit of 2 s take 28 s, and threads that
-    # sleep made one of 3.6 s take 6.3 s. Half of the cores is steady; the operator's own setting wins.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    share_cores()
     os.environ.setdefault("PREFECT_HOME", str(folder / "prefect"))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")

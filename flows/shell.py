@@ -17,6 +17,7 @@ from flows.errors import GateRefusedError
 from flows.exit_codes import DONE, FAILED, OURS, exit_code
 from flows.model import Model, load_model
 from flows.results import Result
+from flows.settings import share_cores
 from lifecycle.moments import iso, parse_moment
 
 
@@ -43,6 +44,7 @@ def _speak_alone(verb: str) -> None:
     console.addFilter(lambda record: not record.name.startswith("prefect."))
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[console])
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    share_cores()  # before a model file imports its library
     if verb not in {"up", "ui"}:  # what a worker's runs say belongs into its log
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 

@@ -190,3 +190,19 @@ def test_different_values_have_different_digests(one, other):
 )
 def test_what_a_file_format_changes_without_meaning_has_the_same_digest(one, other):
     assert state_digest(one) == state_digest(other)
+
+
+def test_the_digest_does_not_tell_how_many_threads_fitted_the_model() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(400, 3)), columns=list("abc"))
+    y = (frame["a"] > 0).astype(float).to_numpy()
+    digests = set()
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            model = HistGradientBoostingClassifier(max_iter=5, random_state=0).fit(frame, y)
+        digests.add(model_digest(model, frame.head(8)))
+
+    assert len(digests) == 1
