@@ -62,7 +62,6 @@ class RegisteredVersion:
 
     Attributes:
         key: identity of the training that made it; training again with the same key makes no second version.
-        folder: where its artifact lies on this machine, once downloaded.
     """
 
     model: str

@@ -106,7 +106,6 @@ def _own_loop(settings: Settings, root: Path, name: str) -> Loop:
         shutil.copyfile(template, folder / "mlflow" / "mlflow.db")  # making an empty one takes ten seconds
     made = build(own, start_training=train_here)
     if not template.exists():
-        made.tracker.end_stale("none")  # makes the database
         shutil.copyfile(folder / "mlflow" / "mlflow.db", template)
     return made
 
