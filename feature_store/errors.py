@@ -15,6 +15,7 @@ FeatureStoreError
 ├── AppendConflictError (RuntimeError)     others kept committing to the same table
 ├── ExpectationFailedToRunError (RuntimeError)   an expectation that raised instead of answering
 ├── NaiveMomentError (ValueError)          a moment without time zone
+├── SumOverflowError (OverflowError)       a sum of whole numbers beyond 64 bits
 └── ManifestMismatchError (ValueError)     a training set asked for with another specification
 """
 
@@ -176,6 +177,16 @@ class NaiveMomentError(FeatureStoreError, ValueError):
 
     def __init__(self, name: str, given: object) -> None:
         super().__init__(f"{name} is {given!r}, which has no time zone. Give a datetime with one, for example in UTC.")
+
+
+class SumOverflowError(FeatureStoreError, OverflowError):
+    """A window's sum of whole numbers does not fit into 64 bits."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(
+            f"A window's whole numbers add up to {total}, which 64 bits cannot hold. "
+            f"Cast the column to a float in the aggregate, for example col(...).cast(float).sum()."
+        )
 
 
 class ManifestMismatchError(FeatureStoreError, ValueError):

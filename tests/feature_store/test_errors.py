@@ -20,6 +20,7 @@ from feature_store.errors import (
     SchemaChangedError,
     SpanTextError,
     SpecError,
+    SumOverflowError,
     TableNotFoundError,
     UntypedColumnError,
 )
@@ -94,6 +95,12 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         RuntimeError,
         "Expectation wind within [0, 1] of source 'weather' could not be checked: no such column. "
         "Correct the expectation or the column's type; nothing was appended.",
+    ),
+    (
+        SumOverflowError(2**63),
+        OverflowError,
+        "A window's whole numbers add up to 9223372036854775808, which 64 bits cannot hold. "
+        "Cast the column to a float in the aggregate, for example col(...).cast(float).sum().",
     ),
     (
         NaiveMomentError("as_of", "2013-01-01"),
