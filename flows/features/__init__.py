@@ -1,0 +1,1 @@
+"""Looking at features: definition, freshness, parity between serving and training, and lineage."""
