@@ -13,6 +13,13 @@ FeatureStoreError
 ├── SchemaChangedError (TypeError)         an append that does not fit the stored table
 ├── TableNotFoundError (LookupError)       no such table, or no such version of it
 ├── AppendConflictError (RuntimeError)     others kept committing to the same table
+├── TableChangedError (RuntimeError)       rows decided on a version of a table that is not the newest any more
+├── TableLockedError (TimeoutError)        another process is writing to the table
+├── TableDamagedError (ValueError)         a file of a table, or its log, is missing or cannot be read
+├── VersionRemovedError (LookupError)      a version of a table whose files a vacuum removed
+├── LakeUnreachableError (ConnectionError) the lake's store does not answer
+├── LakeAccessError (PermissionError)      the lake's store, or its folder, refuses
+├── LakeFullError (OSError)                no space is left in the lake's store
 ├── ExpectationFailedToRunError (RuntimeError)   an expectation that raised instead of answering
 ├── NaiveMomentError (ValueError)          a moment without time zone
 ├── SumOverflowError (OverflowError)       a sum of whole numbers beyond 64 bits
@@ -158,6 +165,81 @@ class AppendConflictError(FeatureStoreError, RuntimeError):
         super().__init__(
             f"Appending to table {table!r} met {tries} conflicting commits in a row. "
             f"Let one process at a time ingest a source, and run the batch again: it repeats nothing."
+        )
+
+
+class TableChangedError(FeatureStoreError, RuntimeError):
+    """Rows were decided on a version of a table that is not the newest any more."""
+
+    def __init__(self, table: str, decided_on: int, newest: int) -> None:
+        self.table = table
+        super().__init__(
+            f"Table {table!r} went from version {decided_on} to {newest} while rows for it were decided on. "
+            f"Decide on them again, on the newest version."
+        )
+
+
+class TableLockedError(FeatureStoreError, TimeoutError):
+    """Another process of this machine is writing to the table."""
+
+    def __init__(self, table: str, seconds: float, holder: str | None) -> None:
+        self.table = table
+        super().__init__(
+            f"Table {table!r} was locked for {seconds:g} s by {holder or 'a process that is not known'}. "
+            f"Wait until it has ended, or end it, and run the same again; a lock ends with its process."
+        )
+
+
+class TableDamagedError(FeatureStoreError, ValueError):
+    """A file of a table, or its log, is missing or cannot be read."""
+
+    def __init__(self, table: str, root: str, detail: str) -> None:
+        self.table = table
+        super().__init__(
+            f"Table {table!r} under {root} is damaged: {detail}. "
+            f"Nothing was read or written. Bring the file back from a copy, or delete the table and ingest it again."
+        )
+
+
+class VersionRemovedError(FeatureStoreError, LookupError):
+    """A version of a table whose files a vacuum removed."""
+
+    def __init__(self, table: str, version: int, file: str) -> None:
+        self.table = table
+        super().__init__(
+            f"Version {version} of table {table!r} cannot be read any more: {file} is gone. "
+            f"A vacuum removed it, because the version was not among those to keep; name it there next time."
+        )
+
+
+class LakeUnreachableError(FeatureStoreError, ConnectionError):
+    """The lake's store does not answer; that says nothing about what it holds."""
+
+    def __init__(self, root: str, endpoint: str, detail: str) -> None:
+        super().__init__(
+            f"The lake {root} cannot be reached at {endpoint}: {detail}. "
+            f"Start the store, or correct its address; what was not acknowledged may be sent again, it repeats nothing."
+        )
+
+
+class LakeAccessError(FeatureStoreError, PermissionError):
+    """The lake's store, or its folder, refuses."""
+
+    def __init__(self, root: str, endpoint: str, detail: str) -> None:
+        super().__init__(
+            f"The lake {root} at {endpoint} refuses access: {detail}. "
+            f"Correct the access key and secret, or the permissions of the bucket or folder."
+        )
+
+
+class LakeFullError(FeatureStoreError, OSError):
+    """No space is left where the lake is written."""
+
+    def __init__(self, root: str, table: str, detail: str) -> None:
+        self.table = table
+        super().__init__(
+            f"The lake {root} has no space for rows of table {table!r}: {detail}. "
+            f"Nothing of the batch counts as written; make space, for example by a vacuum, and run it again."
         )
 
 

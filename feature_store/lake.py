@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake import exceptions as delta
-from filelock import FileLock
 
-from feature_store.errors import AppendConflictError, SchemaChangedError, TableNotFoundError
+from feature_store.compaction import Compaction, Keep, Vacuumed, compact, vacuum
+from feature_store.errors import AppendConflictError, SchemaChangedError, TableChangedError, TableNotFoundError
+from feature_store.lake_lock import TableLock, lock_path
+from feature_store.lake_log import KEEP_LOG, KEPT_LOG, batch_commit, bytes_in_memory, check_files, open_table
+from feature_store.storage_trouble import Trouble
+from feature_store.stored_files import tables_under
 
 TYPES = (
     *(pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.String, pl.Date),
     pl.Datetime("us", "UTC"),
 )
-_TRIES = 8
+ABSENT = -1
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a lake may take.
+
+    Attributes:
+        hold_bytes: how much memory the rows kept for the next read may take, over all tables. A table that is larger
+            is read from its files at every read, and only the columns that are asked for.
+        lock_seconds: how long a writer waits for another one on this machine.
+        lock_folder: where locks are; by default beside the tables, or in the temporary folder for a lake in a bucket.
+    """
+
+    hold_bytes: int = 2 << 30
+    lock_seconds: float = 600
+    lock_folder: str | Path | None = None
 
 
 @dataclass(slots=True)
@@ -30,19 +50,35 @@ class _Held:
     table: DeltaTable
     version: int
     rows: pl.DataFrame | None = None
+    schema: dict[str, pl.DataType] | None = None
+
+    @property
+    def bytes(self) -> int:
+        return 0 if self.rows is None else int(self.rows.estimated_size())
+
+    def moved(self) -> None:
+        """Forget what was kept when the table has a newer version."""
+        if self.table.version() != self.version:
+            self.version, self.rows, self.schema = self.table.version(), None, None
 
 
 class Lake:
     """Tables by name, such as `sources/flights`; rows are only ever added.
 
     One process at a time appends to a table (a file lock on one machine; commits of other machines are
-    met by trying again). What this process has read or written is kept in memory, so an append costs
+    met by trying again). What this process has read or written is kept in memory up to a limit, so an append costs
     the rows that are appended.
 
     Args:
         root: a folder, or a URL such as s3://bucket/prefix.
         storage_options: what deltalake needs to reach the URL.
         versions: table versions to read instead of the newest; such a lake cannot be appended to.
+        limits: of memory and waiting.
+
+    Raises (every method that reaches the store):
+        LakeUnreachableError: the store does not answer; that never reads as a table that is not there.
+        LakeAccessError: the store or the folder refuses.
+        TableDamagedError: a file or the log of the table is missing or cannot be read.
     """
 
     def __init__(
@@ -51,27 +87,25 @@ class Lake:
         storage_options: Mapping[str, str] | None = None,
         *,
         versions: Mapping[str, int] | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.root = str(root).rstrip("/")
         self.storage_options = dict(storage_options or {}) or None
+        self.limits = limits
         self._versions = None if versions is None else dict(versions)
         self._held: dict[str, _Held] = {}
-        self._locks: dict[str, FileLock] = {}
+        self._locks: dict[str, TableLock] = {}
 
     def __repr__(self) -> str:
         return f"Lake({self.root!r})"
 
     def at(self, versions: Mapping[str, int]) -> Lake:
         """The same lake as it was at these table versions; a table that is not named does not exist in it."""
-        return Lake(self.root, self.storage_options, versions=versions)
+        return Lake(self.root, self.storage_options, versions=versions, limits=self.limits)
 
     def exists(self, table: str) -> bool:
         """Whether the table has been written to. An unreachable lake raises instead."""
-        try:
-            self._current(table)
-        except TableNotFoundError:
-            return False
-        return True
+        return self.newest(table) != ABSENT
 
     def version(self, table: str) -> int:
         """The newest version of the table.
@@ -81,72 +115,173 @@ class Lake:
         """
         return self._current(table).version
 
+    def newest(self, table: str) -> int:
+        """The newest version of the table, or `ABSENT`."""
+        try:
+            return self._current(table).version
+        except TableNotFoundError:
+            return ABSENT
+
     def has_batch(self, table: str, batch: str) -> bool:
         """Whether the batch has been appended to the table."""
         return self.exists(table) and self._held[table].table.transaction_version(batch) is not None
 
     def schema(self, table: str) -> dict[str, pl.DataType]:
-        """Columns and types of the table."""
-        return dict(self._rows(table).schema)
+        """Columns and types of the table; no row is read."""
+        held = self._current(table)
+        if held.schema is None:
+            with self._trouble(table):
+                held.schema = dict(pl.scan_delta(held.table).collect_schema())
+        return dict(held.schema)
+
+    def height(self, table: str) -> int:
+        """The number of rows; none is read."""
+        held = self._current(table)
+        if held.rows is not None:
+            return held.rows.height
+        with self._trouble(table):
+            return int(held.table.count())
 
     def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
         """Every row of the table, in no particular order.
 
         Raises:
             TableNotFoundError: there is no such table.
+            VersionRemovedError: the version that is read was vacuumed.
         """
-        rows = self._rows(table)
+        held = self._current(table)
+        if held.rows is None:
+            check_files(held.table, self._url(table), self._trouble(table))
+            self._hold(table, held)
+        rows = held.rows.lazy() if held.rows is not None else pl.scan_delta(held.table)
+        with self._trouble(table):
+            return (rows if columns is None else rows.select(list(columns))).collect()
+
+    def scan(self, table: str, columns: Collection[str] | None = None) -> pl.LazyFrame:
+        """Every row of the table as it is now, read when collected, and only the columns that are used.
+
+        Rows that are in memory already are taken from there. What collecting raises is Polars' own; inside
+        `with lake.reading(table):` it is one of our errors.
+
+        Raises:
+            TableNotFoundError: there is no such table.
+        """
+        held = self._current(table)
+        if held.rows is not None:
+            rows = held.rows.lazy()
+        else:
+            # A table of its own, because a lazy frame reads the version at which its table is when it is collected.
+            opened = open_table(self._url(table), self.storage_options, self._trouble(table, held.version))
+            check_files(opened, self._url(table), self._trouble(table))
+            rows = pl.scan_delta(opened)
         return rows if columns is None else rows.select(list(columns))
+
+    def reading(self, table: str) -> Trouble:
+        """A context in which a lazy frame of `scan` is collected: what goes wrong is raised as one of our errors."""
+        return self._trouble(table)
 
     def tables(self) -> list[str]:
         """The names of all tables, sorted."""
         if self._versions is not None:
             return sorted(self._versions)
-        if "://" not in self.root:
-            root = Path(self.root)
-            return sorted(log.parent.relative_to(root).as_posix() for log in root.glob("**/_delta_log"))
-        return sorted(_tables_of(self.root, self.storage_options))
+        with self._trouble("*"):
+            return tables_under(self.root, self.storage_options)
 
-    def append(self, table: str, frame: pl.DataFrame, *, batch: str, allow_new: Collection[str] = ()) -> int:
+    def append(
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        *,
+        batch: str,
+        allow_new: Collection[str] = (),
+        decided_on: int | None = None,
+    ) -> int:
         """Append rows once per batch and return how many; 0 when the batch is there already.
+
+        Args:
+            allow_new: columns that the table may get by this.
+            decided_on: the version of the table that the rows were decided on; `ABSENT` when there was none.
 
         Raises:
             SchemaChangedError: a column differs from the stored one, or has a type that is not kept.
+            TableChangedError: the table is at another version than `decided_on`.
+            TableLockedError: another process of this machine went on writing.
             AppendConflictError: other machines kept committing.
+            LakeFullError: no space is left.
         """
-        if self._versions is not None:
-            raise PermissionError(f"{self!r} shows earlier versions and takes no rows. Append to Lake({self.root!r}).")
+        self._refuse_earlier("takes no rows. Append to")
         with self.writing(table):
             for _ in range(_TRIES):
                 if self.has_batch(table, batch):
                     return 0
+                if decided_on is not None and self.newest(table) != decided_on:
+                    raise TableChangedError(table, decided_on, self.newest(table))
                 new = self._check_schema(table, frame, allow_new)
                 if self._commit(table, frame, batch, merge=bool(new)):
                     return frame.height
         raise AppendConflictError(table, _TRIES)
 
-    def writing(self, name: str) -> FileLock:
+    def writing(self, name: str) -> TableLock:
         """A lock that one process of this machine holds at a time, as a context manager; it may be nested."""
         if name not in self._locks:
-            self._locks[name] = FileLock(self._lock_path(name))
+            with self._trouble(name):
+                path = lock_path(self.root, name, self.limits.lock_folder)
+            self._locks[name] = TableLock(path, name, self.limits.lock_seconds)
         return self._locks[name]
+
+    def compact(self, table: str) -> Compaction:
+        """Put many small files together into few; rows stay as they are, and so do earlier versions.
+
+        Readers and appenders beside it are not held up.
+
+        Raises:
+            TableNotFoundError: there is no such table.
+            AppendConflictError: others kept compacting the same table.
+        """
+        self._refuse_earlier("is not compacted. Compact")
+        return compact(self._url(table), self.storage_options, self._trouble(table))
+
+    def vacuum(
+        self, table: str, *, keep_versions: Collection[int], as_of: datetime, older_than: str = "7d"
+    ) -> Vacuumed:
+        """Remove the files that no version needs that is kept.
+
+        Kept are the newest version, those named, and those that were the newest at some moment since `older_than`
+        before `as_of`, for readers and writers that are still at work.
+
+        Raises:
+            TableNotFoundError: there is no such table, or a version to keep does not exist; nothing was removed.
+        """
+        self._refuse_earlier("is not vacuumed. Vacuum")
+        with self.writing(table):
+            trouble = self._trouble(table)
+            return vacuum(self._url(table), self.storage_options, trouble, Keep(keep_versions, older_than, as_of))
+
+    def _refuse_earlier(self, told: str) -> None:
+        if self._versions is not None:
+            raise PermissionError(f"{self!r} shows earlier versions and {told} Lake({self.root!r}).")
 
     def _commit(self, table: str, frame: pl.DataFrame, batch: str, *, merge: bool) -> bool:
         held = self._held.get(table)
-        properties = CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)])
-        if held is None and "://" not in self.root:
-            Path(self._url(table)).mkdir(parents=True, exist_ok=True)
-        try:
-            write_deltalake(
-                held.table if held else self._url(table),
-                frame,
-                mode="append",
-                schema_mode="merge" if merge else None,
-                storage_options=self.storage_options,
-                commit_properties=properties,
-            )
-        except delta.CommitFailedError:
-            return False
+        before = held.version if held else ABSENT
+        with self._trouble(table):
+            if held is None and "://" not in self.root:
+                Path(self._url(table)).mkdir(parents=True, exist_ok=True)
+            try:
+                write_deltalake(
+                    held.table if held else self._url(table),
+                    frame,
+                    mode="append",
+                    schema_mode="merge" if merge else None,
+                    configuration=None if held else KEPT_LOG,
+                    storage_options=self.storage_options,
+                    commit_properties=batch_commit(batch),
+                    post_commithook_properties=KEEP_LOG,
+                )
+            except delta.CommitFailedError:
+                if self.newest(table) == before:
+                    raise
+                return False
         self._extend(table, frame, merged=merge)
         return True
 
@@ -155,15 +290,38 @@ class Lake:
         held = self._held.get(table)
         if held is None:
             opened = self._open(table)
-            self._held[table] = _Held(opened, opened.version(), frame if opened.version() == 0 else None)
-            return
-        held.table.update_incremental()
-        newest = held.table.version()
-        if held.rows is not None and newest == held.version + 1 and not merged:
-            held.rows = pl.concat([held.rows, frame.select(held.rows.columns)])
+            held = self._held[table] = _Held(opened, opened.version(), frame if opened.version() == 0 else None)
         else:
+            rows, version = held.rows, held.version
+            with self._trouble(table):
+                held.table.update_incremental()
+            held.moved()
+            if rows is not None and held.version == version + 1 and not merged:
+                held.rows = pl.concat([rows, frame.select(rows.columns)])
+        if held.bytes > self.limits.hold_bytes:
             held.rows = None
-        held.version = newest
+        self._make_room(table, held.bytes)
+
+    def _hold(self, table: str, held: _Held) -> None:
+        """Read a table into memory, if it is allowed as much."""
+        if bytes_in_memory(held.table, self.schema(table)) > self.limits.hold_bytes:
+            return
+        with self._trouble(table):
+            rows = pl.read_delta(held.table)
+        if rows.estimated_size() <= self.limits.hold_bytes:
+            held.rows = rows
+            self._make_room(table, held.bytes)
+
+    def _make_room(self, table: str, size: int) -> None:
+        """Let go of the rows of the tables that were read longest ago, until `size` more fit."""
+        self._held[table] = self._held.pop(table)
+        size += sum(one.bytes for name, one in self._held.items() if name != table)
+        for name, one in self._held.items():
+            if size <= self.limits.hold_bytes:
+                return
+            if name != table:
+                size -= one.bytes
+                one.rows = None
 
     def _current(self, table: str) -> _Held:
         held = self._held.get(table)
@@ -171,38 +329,23 @@ class Lake:
             opened = self._open(table)
             held = self._held[table] = _Held(opened, opened.version())
         elif self._versions is None:
-            held.table.update_incremental()
-            if held.table.version() != held.version:
-                held.version, held.rows = held.table.version(), None
+            with self._trouble(table):
+                held.table.update_incremental()
+            held.moved()
         return held
 
     def _open(self, table: str) -> DeltaTable:
-        version = None
-        if self._versions is not None:
-            if table not in self._versions:
-                raise TableNotFoundError(table, self.root)
-            version = self._versions[table]
-        try:
-            return DeltaTable(self._url(table), version=version, storage_options=self.storage_options)
-        except delta.TableNotFoundError as error:
-            raise TableNotFoundError(table, self.root, version) from error
+        if self._versions is not None and table not in self._versions:
+            raise TableNotFoundError(table, self.root)
+        return open_table(self._url(table), self.storage_options, self._trouble(table))
 
-    def _rows(self, table: str) -> pl.DataFrame:
-        held = self._current(table)
-        if held.rows is None:
-            held.rows = pl.read_delta(held.table)
-        return held.rows
+    def _trouble(self, table: str, version: int | None = None) -> Trouble:
+        if version is None and self._versions is not None:
+            version = self._versions.get(table)
+        return Trouble(self.root, table, self.storage_options, version)
 
     def _url(self, table: str) -> str:
         return f"{self.root}/{table}"
-
-    def _lock_path(self, table: str) -> str:
-        name = hashlib.sha256(f"{self.root}/{table}".encode()).hexdigest()[:16]
-        if "://" in self.root:
-            return str(Path(tempfile.gettempdir()) / f"incumbent-lake-{name}.lock")
-        locks = Path(self.root) / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        return str(locks / f"{name}.lock")
 
     def _check_schema(self, table: str, frame: pl.DataFrame, allow_new: Collection[str]) -> list[str]:
         """Compare the types before Delta would cast them silently, and return the columns that are new."""
@@ -226,24 +369,3 @@ class Lake:
         if differences:
             raise SchemaChangedError(table, differences)
         return new
-
-
-def _tables_of(root: str, storage_options: Mapping[str, str] | None) -> set[str]:
-    """The tables under an object store's prefix, found by their log files."""
-    from pyarrow import fs
-
-    options = {key.lower(): value for key, value in (storage_options or {}).items()}
-    endpoint = options.get("aws_endpoint_url", "")
-    scheme, _, address = endpoint.rpartition("://")
-    store = fs.S3FileSystem(
-        access_key=options.get("aws_access_key_id"),
-        secret_key=options.get("aws_secret_access_key"),
-        region=options.get("aws_region", "us-east-1"),
-        endpoint_override=address or None,
-        scheme=scheme or "https",
-    )
-    prefix = root.split("://", 1)[1]
-    found = store.get_file_info(fs.FileSelector(prefix, recursive=True, allow_not_found=True))
-    return {
-        info.path.split("/_delta_log/")[0].removeprefix(f"{prefix}/") for info in found if "/_delta_log/" in info.path
-    }

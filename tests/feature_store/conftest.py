@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -22,6 +23,17 @@ NEW_YEAR = datetime(2013, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def open_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Lake]]:
+    """Opens the same lake anew, as another process would."""
+    if request.param == "folder":
+        yield lambda: Lake(tmp_path / "lake")
+        return
+    options = request.getfixturevalue("s3_options")
+    root = f"s3://lake/{uuid4().hex}"
+    yield lambda: Lake(root, options)
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ from feature_store.errors import (
     ExpectationFailedToRunError,
     FeatureNameClashError,
     FeatureStoreError,
+    LakeAccessError,
+    LakeFullError,
+    LakeUnreachableError,
     LeakError,
     ManifestMismatchError,
     MissingColumnsError,
@@ -21,8 +24,12 @@ from feature_store.errors import (
     SpanTextError,
     SpecError,
     SumOverflowError,
+    TableChangedError,
+    TableDamagedError,
+    TableLockedError,
     TableNotFoundError,
     UntypedColumnError,
+    VersionRemovedError,
 )
 
 EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
@@ -89,6 +96,48 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         RuntimeError,
         "Appending to table 't' met 8 conflicting commits in a row. "
         "Let one process at a time ingest a source, and run the batch again: it repeats nothing.",
+    ),
+    (
+        TableChangedError("t", 3, 5),
+        RuntimeError,
+        "Table 't' went from version 3 to 5 while rows for it were decided on. "
+        "Decide on them again, on the newest version.",
+    ),
+    (
+        TableLockedError("t", 600, "process 12 on host"),
+        TimeoutError,
+        "Table 't' was locked for 600 s by process 12 on host. "
+        "Wait until it has ended, or end it, and run the same again; a lock ends with its process.",
+    ),
+    (
+        TableDamagedError("t", "/lake", "part-1.parquet is missing"),
+        ValueError,
+        "Table 't' under /lake is damaged: part-1.parquet is missing. "
+        "Nothing was read or written. Bring the file back from a copy, or delete the table and ingest it again.",
+    ),
+    (
+        VersionRemovedError("t", 3, "part-1.parquet"),
+        LookupError,
+        "Version 3 of table 't' cannot be read any more: part-1.parquet is gone. "
+        "A vacuum removed it, because the version was not among those to keep; name it there next time.",
+    ),
+    (
+        LakeUnreachableError("s3://lake", "http://127.0.0.1:9", "Connection refused"),
+        ConnectionError,
+        "The lake s3://lake cannot be reached at http://127.0.0.1:9: Connection refused. "
+        "Start the store, or correct its address; what was not acknowledged may be sent again, it repeats nothing.",
+    ),
+    (
+        LakeAccessError("s3://lake", "http://127.0.0.1:9", "SignatureDoesNotMatch"),
+        PermissionError,
+        "The lake s3://lake at http://127.0.0.1:9 refuses access: SignatureDoesNotMatch. "
+        "Correct the access key and secret, or the permissions of the bucket or folder.",
+    ),
+    (
+        LakeFullError("/lake", "t", "No space left on device"),
+        OSError,
+        "The lake /lake has no space for rows of table 't': No space left on device. "
+        "Nothing of the batch counts as written; make space, for example by a vacuum, and run it again.",
     ),
     (
         ExpectationFailedToRunError("weather", "wind within [0, 1]", "no such column"),

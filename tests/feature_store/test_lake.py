@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -15,17 +14,6 @@ from feature_store.errors import SchemaChangedError, TableNotFoundError
 from feature_store.lake import Lake
 
 ROWS = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
-
-
-@pytest.fixture(params=["folder", "s3"])
-def open_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Lake]]:
-    """Opens the same lake anew, as another process would."""
-    if request.param == "folder":
-        yield lambda: Lake(tmp_path / "lake")
-        return
-    options = request.getfixturevalue("s3_options")
-    root = f"s3://lake/{uuid4().hex}"
-    yield lambda: Lake(root, options)
 
 
 def test_what_is_appended_is_read_here_and_elsewhere(open_lake: Callable[[], Lake]) -> None:
