@@ -10,6 +10,9 @@ FlowsError
 ├── UnknownDeploymentError (LookupError)   a verb that is not deployed
 ├── BatchRefusedError (ValueError)         the data said no
 ├── GateRefusedError (RuntimeError)        a gate said no
+├── SkewFoundError (RuntimeError)          features were served otherwise than they are computed
+├── EmptyWindowError (LookupError)         a window of time in which nothing was asked or logged
+├── UnknownViewError (LookupError)         a name that no feature view and no feature has
 ├── SettingsError (ValueError)             incumbent.toml or a variable that no setting knows
 ├── ServerError (RuntimeError)             a local server did not start
 └── GuessError (ValueError)                `init` cannot tell what a table is about
@@ -17,7 +20,8 @@ FlowsError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 
@@ -109,6 +113,39 @@ class GateRefusedError(FlowsError, RuntimeError):
     def __init__(self, model: str, reason: str, reference: object) -> None:
         super().__init__(
             f"Model {model!r}: {reason}. The champion stays. See the whole record with: incumbent why {reference}"
+        )
+
+
+class SkewFoundError(FlowsError, RuntimeError):
+    """Features were served otherwise than they are computed."""
+
+    def __init__(self, model: str, skewed: Sequence[str], cells: int) -> None:
+        self.skewed = tuple(skewed)
+        super().__init__(
+            f"Model {model!r}: {cells:,} cells of {len(self.skewed)} features were served otherwise than they are "
+            f"computed, most of {self.skewed[0]!r}. Compute it where it is served as the model file "
+            f"does, or correct what the callers send."
+        )
+
+
+class EmptyWindowError(FlowsError, LookupError):
+    """A window of time in which nothing was asked or logged."""
+
+    def __init__(self, what: str, done: str, window: object, newest: datetime | None) -> None:
+        last = f"the newest before its end is of {newest.isoformat()}" if newest else "there is none before its end"
+        super().__init__(
+            f"No {what} was {done} in {window}; {last}. Ingest and score first, or name another window "
+            f"with --from and --to."
+        )
+
+
+class UnknownViewError(FlowsError, LookupError):
+    """A name that no feature view and no feature has."""
+
+    def __init__(self, model: str, given: str, views: Iterable[str], features: Iterable[str]) -> None:
+        super().__init__(
+            f"Model {model!r} has no feature view or feature {given!r}. Its views are {sorted(views)}, "
+            f"its features {sorted(features)}."
         )
 
 

@@ -8,11 +8,10 @@ import polars as pl
 
 from feature_store.errors import TableNotFoundError
 from feature_store.labels import KNOWN, labels
-from flows.frames import block_numbers, key_names
+from flows.frames import block_numbers, key_names, predictions_table
 from flows.judging import interval, paired
 from flows.model import Model
 from flows.results import Result
-from flows.score import predictions_table
 from flows.steps import step_key
 from flows.wiring import Loop, Reign
 from lifecycle.actions import Retrain

@@ -24,14 +24,14 @@ OURS = (
 _USAGE = (
     *(features.SpecError, features.NaiveMomentError),
     *(flows.AsOfError, flows.GuessError, flows.ModelFileError, flows.NotFittedError),
-    *(flows.SettingsError, flows.SpecError, flows.UnknownPolicyError),
+    *(flows.SettingsError, flows.SpecError, flows.UnknownPolicyError, flows.UnknownViewError),
     *(lifecycle.DecisionNotFoundError, lifecycle.MetricError, lifecycle.MomentError, lifecycle.PolicyError),
     *(lifecycle.SpanError, lifecycle.VersionNotFoundError),
     *(modeling.FitFunctionError, modeling.SearchRangeError),
     *(plugins.AmbiguousDecisionError, plugins.LedgerUrlError, plugins.TrackingUriError),
 )
 _DATA = (
-    flows.BatchRefusedError,
+    *(flows.BatchRefusedError, flows.EmptyWindowError),
     *(features.ColumnTypeError, features.ExpectationFailedToRunError, features.MissingColumnsError),
     *(features.ReservedColumnError, features.SchemaChangedError, features.UntypedColumnError),
     *(modeling.ColumnTypeError, modeling.LabelError, modeling.TooFewBlocksError, modeling.TooFewRowsError),
@@ -45,7 +45,7 @@ def exit_code(error: Exception) -> int:
     >>> exit_code(lifecycle.MomentError("noon")), exit_code(lifecycle.NoChampionError("late"))
     (2, 1)
     """
-    if isinstance(error, flows.GateRefusedError):
+    if isinstance(error, flows.GateRefusedError | flows.SkewFoundError):
         return GATE_SAID_NO
     if isinstance(error, _USAGE):
         return USAGE

@@ -32,6 +32,11 @@ def model_input(frame: pl.DataFrame, model: Model) -> pd.DataFrame:
     return frame.select(typed).to_pandas()
 
 
+def predictions_table(model: str) -> str:
+    """Name of the lake table that holds a model's predictions."""
+    return f"predictions/{model}"
+
+
 def stored_name(feature: str) -> str:
     """Name of a feature's column beside predictions, whose own columns (`origin`, `version`) a feature may share."""
     return f"feature.{feature}"

@@ -15,7 +15,7 @@ from flows.results import Result
 from flows.servers import Server, addressed, answers, end_leftovers, live_server, start_prefect
 from flows.settings import Settings, read_settings, set_environment
 from lifecycle.errors import UnreachableError
-from lifecycle.moments import iso, parse_moment
+from lifecycle.moments import Window, iso, parse_moment
 
 if TYPE_CHECKING:
     from flows.wiring import Loop
@@ -109,6 +109,34 @@ def connected(settings: Settings | None = None) -> Iterator[Loop]:
     loop = build(connection.settings, start_training=train_here)
     with temporary_settings({PREFECT_API_URL: connection.api_url}), running(loop):
         yield loop
+
+
+@contextmanager
+def looking(settings: Settings | None = None) -> Iterator[Loop]:
+    """The loop of the settings for verbs that only look: nothing is started, and Prefect is not asked."""
+    settings = addressed(settings or read_settings())
+    set_environment(settings)
+    from flows.wiring import build, running
+
+    with running(build(settings, start_training=_train_here)) as loop:
+        yield loop
+
+
+def _train_here(model: Model, as_of: datetime) -> None:
+    from flows.retraining import train_here
+
+    train_here(model, as_of)
+
+
+def moment_or_now(given: str | datetime | None) -> datetime:
+    """The moment that was named, else this one."""
+    return parse_moment(given) if given is not None else datetime.now(UTC).replace(microsecond=0)
+
+
+def window_or_last(model: Model, start: str | datetime | None, end: str | datetime | None) -> Window:
+    """The window that was named; by default it ends at this moment, and is as long as the policy's."""
+    last = moment_or_now(end)
+    return Window(parse_moment(start) if start is not None else last - model.policy.every, last)
 
 
 def do(verb: str, model: Model, as_of: str | datetime | None = None) -> Result:

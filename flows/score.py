@@ -11,7 +11,7 @@ from feature_store.digest import row_digests
 from feature_store.feature_view import feature_names
 from feature_store.features import features
 from feature_store.questions import questions
-from flows.frames import key_names, model_input, question_columns, stored_name
+from flows.frames import key_names, model_input, predictions_table, question_columns, stored_name
 from flows.results import Result
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
@@ -86,8 +86,3 @@ def answered(step: Step) -> np.ndarray:
         return np.empty(0)
     stored = step.loop.lake.read(table, columns=["served_at", "prediction"])
     return stored.filter(pl.col("served_at") == step.as_of)["prediction"].to_numpy()
-
-
-def predictions_table(model: str) -> str:
-    """Name of the lake table that holds a model's predictions."""
-    return f"predictions/{model}"

@@ -27,6 +27,7 @@ def run(given: Namespace) -> int:
     verbs: dict[str, Callable[[Namespace], int]] = {
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand, "rollback": _by_hand,
+        "features": _features, "lineage": _lineage,
     }  # fmt: skip
     try:
         return verbs.get(given.verb, _flow)(given)
@@ -140,6 +141,18 @@ def _walking(given: Namespace) -> Iterator[tuple[Any, Model, datetime, datetime]
 def _why(given: Namespace) -> int:
     _print(given, load_model(given.model).why(given.what))
     return DONE
+
+
+def _features(given: Namespace) -> int:
+    from flows.features.shell import features
+
+    return features(given)
+
+
+def _lineage(given: Namespace) -> int:
+    from flows.features.shell import lineage
+
+    return lineage(given)
 
 
 def _deploy(given: Namespace) -> int:

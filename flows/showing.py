@@ -12,12 +12,14 @@ import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from lifecycle.moments import iso
 
 if TYPE_CHECKING:
     from flows.replay.compare import Comparison
     from flows.replay.summary import Month, Summary
+    from flows.results import Listing, Result
 
 _log = logging.getLogger("incumbent")
 _WIDTH = 118  # where no terminal says otherwise
@@ -63,6 +65,31 @@ def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, told="")
         yield lambda done, told: bar.update(task, completed=done, told=told)
+
+
+def show_result(result: Result) -> None:
+    """A result's facts as lines and its tables as tables."""
+    out = console()
+    out.print(" ".join(part for part in (result.verb, result.model, result.as_of) if part), markup=False)
+    shown = result.rows()
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
+        out.print(f"  {name:<{width}}  {text}", markup=False, soft_wrap=True)
+    for listing in result.tables():
+        out.print(_drawn(listing))
+    for name, url in result.links.items():
+        out.print(f"  {name}: {url}", markup=False, soft_wrap=True)
+
+
+def _drawn(listing: Listing) -> Table:
+    """A table; columns in which no cell says anything are left out."""
+    table = Table(title=listing.name, title_justify="left")
+    told = [place for place in range(len(listing.columns)) if any(row[place] for row in listing.cells)]
+    for place in told:
+        table.add_column(listing.columns[place].replace("_", " "), overflow="fold")
+    for row in listing.cells:
+        table.add_row(*(Text(row[place]) for place in told))
+    return table
 
 
 def show_summary(summary: Summary, reference: str) -> None:

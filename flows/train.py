@@ -17,6 +17,8 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_store import training_set as stored
 from flows.decide import judge
+from flows.features.lineage import VIEWS_TAG, views_tag
+from flows.features.views import view_versions
 from flows.frames import model_input
 from flows.identity import code_version, environment
 from flows.model import Model
@@ -156,6 +158,7 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
         "seed": model.seed,
         "code": code_version(model.path),
         "environment": environment(),
+        "views": view_versions(model),
         "data": data,
     }
     return Challenger(result, verdicts, manifest, golden)
@@ -181,6 +184,7 @@ def log_training(step: Step, challenger: Challenger, known: stored.TrainingSet) 
     run.metrics({metric: best.estimate.value, f"{metric}_low": best.estimate.low, f"{metric}_high": best.estimate.high})
     run.metrics({f"{metric} of {score.name}": score.estimate.value for score in result.table})
     run.text(json.dumps(to_plain(challenger.verdicts), indent=1), "gates.json")
+    run.tags({VIEWS_TAG: views_tag(challenger.manifest["views"])})
     run.dataset(f"{model.name} training set", known.frame.head(1).to_pandas(), lake_source(step, known), "training")
     _log_figures(step, challenger)
     for score in result.table[: result.alternatives]:
@@ -241,6 +245,7 @@ def register(step: Step, challenger: Challenger) -> RegisteredVersion:
         "incumbent.candidate": result.best.name,
         "incumbent.gates": "refused" if any(not verdict.passed for verdict in challenger.verdicts) else "passed",
         run_tags.AS_OF: iso(step.as_of),
+        VIEWS_TAG: views_tag(challenger.manifest["views"]),
         "owner": model.owner,
     }
     registered = loop.registry.register(model.name, source=source, run_id=step.run.run_id, tags=tags)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from flows.features.verbs import FeatureVerbs
+
 if TYPE_CHECKING:
     from flows.model import Model
     from flows.results import Result
 
 
-class Verbs:
+class Verbs(FeatureVerbs):
     """What can be done with a model: each verb runs the flow of the same name and returns its result.
 
     `as_of` is a moment with a zone; results show as tables in a notebook and link to the Prefect and MLflow runs.

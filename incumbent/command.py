@@ -9,6 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from incumbent.feature_command import add_features
+
 DONE, FAILED, USAGE, GATE_SAID_NO, DATA_SAID_NO = 0, 1, 2, 3, 4
 
 _MODEL_VERBS = {
@@ -44,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
             )
     why = _add(verbs, "why", "the record of a version or decision, told so that a person understands it", moment=False)
     why.add_argument("what", nargs="?", help="version number or decision id; without it, the list of decisions")
+    lineage = _add(verbs, "lineage", "from feature view to training set, run and version, and back", moment=False)
+    lineage.add_argument("what", nargs="?", help="version number, view or feature; without it, every version")
+    add_features(verbs)
     deploy = _add(verbs, "deploy", "Prefect deployments, schedules, and the automation that retrains", moment=False)
     deploy.add_argument("--start", metavar="MOMENT", help="anchor of the schedules, with a zone")
     _add_local(verbs)

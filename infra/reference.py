@@ -90,10 +90,20 @@ def cell(text: str) -> str:
 
 def commands_page(command: argparse.ArgumentParser) -> str:
     """Every verb with its arguments, in the order of `--help`."""
-    verbs = next(a for a in command._actions if isinstance(a, argparse._SubParsersAction))
-    told = {choice.dest: choice.help or "" for choice in verbs._choices_actions}
-    table = ["", "| verb | what it does |", "|---|---|", *(f"| [`{v}`](#{v}) | {cell(told[v])} |" for v in told), ""]
-    return COMMANDS + "\n".join(table) + "".join(verb_section(v, told[v], verbs.choices[v]) for v in told)
+    verbs = list(verbs_of(command))
+    rows = [f"| [`{name}`](#{name.replace(' ', '-')}) | {cell(told)} |" for name, told, _ in verbs]
+    table = ["", "| verb | what it does |", "|---|---|", *rows, ""]
+    return COMMANDS + "\n".join(table) + "".join(verb_section(*verb) for verb in verbs)
+
+
+def verbs_of(command: argparse.ArgumentParser, prefix: str = "") -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """Name, meaning and parser of every verb; of a verb that has verbs of its own, those."""
+    for action in command._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action._choices_actions:
+                name, parser_of = f"{prefix}{choice.dest}", action.choices[choice.dest]
+                inner = list(verbs_of(parser_of, f"{name} "))
+                yield from inner or [(name, choice.help or "", parser_of)]
 
 
 def verb_section(verb: str, told: str, command: argparse.ArgumentParser) -> str:

@@ -90,6 +90,11 @@ class MlflowTracker:
             experiment = self.connection.client.get_run(run_id).info.experiment_id
         return f"{self.connection.ui_url}/#/experiments/{experiment}/runs/{run_id}"
 
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """The tags of a run."""
+        with answers(self.connection.tracking_uri):
+            return dict(self.connection.client.get_run(run_id).data.tags)
+
     def _create(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.tracking.context.registry import resolve_tags
 

@@ -15,10 +15,10 @@ from prefect.cache_policies import NO_CACHE
 
 from feature_store.feature_view import feature_names
 from feature_store.parity import Difference, FeatureParity, merged, ranked
-from flows.features.recompute import logged, versions_logged, window_parity
+from flows.features.recompute import logged, newest_logged, versions_logged, window_parity
+from flows.frames import predictions_table
 from flows.model import Model
 from flows.results import Result
-from flows.score import predictions_table
 from flows.steps import Step, carry_out, data_version, moment_of, run_name
 from flows.wiring import Loop, current_loop
 from lifecycle.moments import Window, iso, parse_moment
@@ -55,7 +55,9 @@ def _parity(step: Step, window: Window) -> Result:
     found = ranked(merged(compare_window(step, piece) for piece in pieces(step, window)))
     rows = max((one.checked + one.unchecked for one in found), default=0)
     log(step, found, rows)
-    facts = {**told(found, rows, window), "features": [cells(one) for one in found if rows]}
+    newest = newest_logged(step.model, step.loop.lake, window.end)
+    shown = {**told(found, rows, window), "newest": iso(newest) if newest else None}
+    facts = {**shown, "features": [cells(one) for one in found if rows]}
     return Result("parity", step.model.name, iso(step.as_of), facts)
 
 

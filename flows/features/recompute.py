@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,8 @@ from feature_store.lake import Lake
 from feature_store.parity import FeatureParity, Mask, compared, differs, merged
 from feature_store.questions import questions
 from feature_store.taken_in import TakenIn, taken_in_moments
-from flows.frames import key_names, question_columns, stored_name
+from flows.frames import key_names, predictions_table, question_columns, stored_name
 from flows.model import Model
-from flows.score import predictions_table
 from lifecycle.moments import Window
 
 _ROWS_AT_ONCE = 100_000
@@ -63,6 +62,15 @@ def logged(model: Model, lake: Lake, window: Window, takes: Mapping[int, frozens
     rows = _rows(model, lake, window)
     for start in range(0, rows.height, _ROWS_AT_ONCE):
         yield Answers(model, lake, rows[start : start + _ROWS_AT_ONCE], takes)
+
+
+def newest_logged(model: Model, lake: Lake, before: datetime) -> datetime | None:
+    """When the newest question was asked whose answer is logged, up to a moment; none where there is none."""
+    table = predictions_table(model.name)
+    if not lake.exists(table):
+        return None
+    newest = lake.read(table, ["as_of"]).filter(pl.col("as_of") <= before)["as_of"].max()
+    return newest if isinstance(newest, datetime) else None
 
 
 def versions_logged(model: Model, lake: Lake, window: Window) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,26 @@ MESSAGES = [
         errors.GateRefusedError("late", "challenger 2 refused: paired test", "shop/model.py"),
         "Model 'late': challenger 2 refused: paired test. The champion stays. "
         "See the whole record with: incumbent why shop/model.py",
+    ),
+    (
+        errors.SkewFoundError("late", ["visib", "hour"], 1204),
+        "Model 'late': 1,204 cells of 2 features were served otherwise than they are computed, most of 'visib'. "
+        "Compute it where it is served as the model file does, or correct what the callers send.",
+    ),
+    (
+        errors.EmptyWindowError("question", "asked", "a .. b", datetime(2013, 1, 2, tzinfo=UTC)),
+        "No question was asked in a .. b; the newest before its end is of 2013-01-02T00:00:00+00:00. "
+        "Ingest and score first, or name another window with --from and --to.",
+    ),
+    (
+        errors.EmptyWindowError("answer", "logged", "a .. b", None),
+        "No answer was logged in a .. b; there is none before its end. "
+        "Ingest and score first, or name another window with --from and --to.",
+    ),
+    (
+        errors.UnknownViewError("late", "age", ["latest(weather)"], ["visib", "hour"]),
+        "Model 'late' has no feature view or feature 'age'. Its views are ['latest(weather)'], "
+        "its features ['hour', 'visib'].",
     ),
     (
         errors.SettingsError("incumbent.toml", "lake.rot: Extra inputs are not permitted"),

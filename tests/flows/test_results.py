@@ -63,3 +63,21 @@ def test_links_and_ids_are_added_not_replaced() -> None:
 )
 def test_values_as_a_person_reads_them(value: object, text: str) -> None:
     assert spoken(value) == text
+
+
+def test_a_list_of_mappings_is_shown_as_a_table() -> None:
+    rows = [{"view": "a|b", "rows": 1234}, {"view": "<c>", "stale": True}]
+    result = Result("features list", "small", "", {"count": 2, "views": rows, "_hidden": rows})
+
+    assert [name for name, _ in result.rows()] == ["count"]
+    (listing,) = result.tables()
+    assert (listing.columns, listing.cells) == (("view", "rows", "stale"), (("a|b", "1,234", ""), ("<c>", "", "yes")))
+    assert [line.split() for line in str(result).splitlines()[2:]] == [
+        ["views"],
+        ["view", "rows", "stale"],
+        ["a|b", "1,234"],
+        ["<c>", "yes"],
+    ]
+    assert "<td>&lt;c&gt;</td>" in result._repr_html_()
+    assert "| a\\|b | 1,234 |  |" in result.markdown()
+    assert Result.from_json(result.to_json()) == result

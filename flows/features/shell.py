@@ -1,0 +1,61 @@
+"""`incumbent features ...` and `incumbent lineage` in the shell: tables or JSON, and an exit code by what was found."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+
+from flows.errors import EmptyWindowError, SkewFoundError
+from flows.exit_codes import DONE
+from flows.model import Model, load_model
+from flows.results import Result
+from lifecycle.moments import parse_moment
+
+
+def features(given: Namespace) -> int:
+    """Run the verb about features that was given."""
+    verbs: dict[str, Callable[[Model, Namespace], Result]] = {
+        "list": lambda model, _: model.list_features(),
+        "show": lambda model, given: model.show_feature(given.what),
+        "stats": lambda model, given: model.feature_stats(given.start, given.end),
+        "freshness": lambda model, given: model.freshness(given.as_of),
+        "parity": lambda model, given: model.parity(given.start, given.end),
+    }
+    model = load_model(given.model)
+    result = verbs[given.about](model, given)
+    tell(given, result)
+    if given.about == "parity":
+        refuse_skew(model, result)
+    return DONE
+
+
+def lineage(given: Namespace) -> int:
+    """Tell where a version or a view comes from and leads to."""
+    tell(given, load_model(given.model).lineage(given.what))
+    return DONE
+
+
+def refuse_skew(model: Model, result: Result) -> None:
+    """End with the exit code of what parity found.
+
+    Raises:
+        SkewFoundError: something was served otherwise than it is computed.
+        EmptyWindowError: nothing was logged, so nothing is known.
+    """
+    if not result.facts["rows"]:
+        newest = result.facts["newest"]
+        raise EmptyWindowError("answer", "logged", result.facts["window"], parse_moment(newest) if newest else None)
+    if result.facts["skewed"]:
+        cells = sum(row["differing"] for row in result.facts["features"])
+        raise SkewFoundError(model.name, result.facts["skewed"], cells)
+
+
+def tell(given: Namespace, result: Result) -> None:
+    """Print a result as JSON, or with its tables drawn."""
+    if given.json:
+        sys.stdout.write(result.to_json() + "\n")
+        return
+    from flows.showing import show_result
+
+    show_result(result)

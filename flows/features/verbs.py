@@ -1,0 +1,84 @@
+"""The verbs about features from Python and notebooks: each answers a result that shows as tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from flows.model import Model
+    from flows.results import Result
+
+Moment = str | datetime | None
+
+
+class FeatureVerbs:
+    """What can be asked about a model's features. `incumbent features ...` in the shell are the same functions."""
+
+    __slots__ = ()
+
+    def list_features(self) -> Result:
+        """Every feature view with its version, and whether the champion was trained on another."""
+        from flows.features.looking import list_features
+        from flows.running import looking
+
+        with looking() as loop:
+            return list_features(loop, self._model)
+
+    def show_feature(self, name: str) -> Result:
+        """The definition and version of a view, or of the view that makes a feature, and who was trained on it."""
+        from flows.features.looking import show_feature
+        from flows.running import looking
+
+        with looking() as loop:
+            return show_feature(loop, self._model, name)
+
+    def feature_stats(self, start: Moment = None, end: Moment = None) -> Result:
+        """Counts, nulls, and moments or frequent values of the features of a window's stored questions.
+
+        Args:
+            start: by default one window of the policy before the end.
+            end: by default this moment.
+        """
+        from flows.features.looking import feature_stats
+        from flows.running import looking, window_or_last
+
+        with looking() as loop:
+            return feature_stats(loop, self._model, window_or_last(self._model, start, end))
+
+    def freshness(self, as_of: Moment = None) -> Result:
+        """How old the newest row behind each view is, against how old it may be."""
+        from flows.features.looking import freshness
+        from flows.running import looking, moment_or_now
+
+        with looking() as loop:
+            return freshness(loop, self._model, moment_or_now(as_of))
+
+    def parity(self, start: Moment = None, end: Moment = None) -> Result:
+        """Compute the features of logged answers again, and report every one that was served otherwise.
+
+        Args:
+            start: by default one window of the policy before the end.
+            end: by default this moment.
+        """
+        from flows.running import connected, window_or_last
+        from lifecycle.moments import iso
+
+        window = window_or_last(self._model, start, end)
+        with connected() as loop:
+            from flows.features.parity import parity
+
+            loop.models[self._model.reference] = self._model
+            return parity(self._model.reference, iso(window.end), iso(window.start))
+
+    def lineage(self, what: str | int | None = None) -> Result:
+        """View, training set, run and version, and back: of a version, of a view or feature, or of every version."""
+        from flows.features.lineage import lineage
+        from flows.running import looking
+
+        with looking() as loop:
+            return lineage(loop, self._model, what)
+
+    @property
+    def _model(self) -> Model:
+        return cast("Model", self)

@@ -1,0 +1,31 @@
+"""The options of `incumbent features`; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import argparse
+
+_TOLD = {
+    "list": "every feature view with version, source and reach, and whether the champion was trained on another",
+    "show": "the definition and version of a view or a feature, and the versions trained on it",
+    "stats": "count, nulls, and moments or frequent values per feature, over a window of stored questions",
+    "freshness": "newest times and rows behind each view, and which views are stale",
+    "parity": "compute logged serving features again, and report every one that was served otherwise",
+}
+
+
+def add_features(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
+    """Add `features` and what can be asked about them."""
+    told = "what a model's features are, how fresh, and whether they are served as they are computed"
+    features = verbs.add_parser("features", help=told, description=told)
+    about = features.add_subparsers(dest="about", metavar="WHAT", required=True)
+    for name, meaning in _TOLD.items():
+        verb = about.add_parser(name, help=meaning, description=meaning)
+        verb.add_argument("model", metavar="MODEL", help="as for the other verbs")
+        if name == "show":
+            verb.add_argument("what", metavar="VIEW", help="name of a view or of a feature")
+        if name in {"stats", "parity"}:
+            verb.add_argument("--from", dest="start", metavar="MOMENT", help="by default a window of the policy before")
+            verb.add_argument("--to", dest="end", metavar="MOMENT", help="with a zone; by default this moment")
+        if name == "freshness":
+            verb.add_argument("--as-of", metavar="MOMENT", help="with a zone; by default this moment")
+        verb.add_argument("--json", action="store_true", help="print the result as JSON")
