@@ -9,6 +9,7 @@ import polars as pl
 
 from feature_store.lake import Lake
 from feature_store.source import Source
+from feature_store.storage_trouble import Trouble
 from feature_store.tables import BATCH
 
 
@@ -28,31 +29,43 @@ class TakenIn(Lake):
         super().__init__(lake.root, lake.storage_options, versions={})
         self._whole, self._moment = lake, moment
 
-    def exists(self, table: str) -> bool:
-        """Whether the table has been written to, by now."""
-        return self._whole.exists(table)
+    def newest(self, table: str) -> int:
+        """The newest version of the table by now, or `ABSENT`."""
+        return self._whole.newest(table)
 
     def version(self, table: str) -> int:
-        """The newest version of the table, by now."""
+        """The newest version of the table by now."""
         return self._whole.version(table)
 
     def schema(self, table: str) -> dict[str, pl.DataType]:
-        """Columns and types of the table, by now."""
+        """Columns and types of the table by now."""
         return self._whole.schema(table)
 
     def tables(self) -> list[str]:
         """The names of all tables, sorted."""
         return self._whole.tables()
 
+    def height(self, table: str) -> int:
+        """The number of rows that had been taken in."""
+        return self.read(table).height
+
     def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
         """Every row of the table that had been taken in."""
-        rows = self._whole.read(table)
-        if BATCH in rows.columns:
-            source = table.removeprefix("sources/").partition(".")[0]
-            noted = batches(self._whole, source)
+        with self._whole.reading(table):
+            return self.scan(table, columns).collect()
+
+    def scan(self, table: str, columns: Collection[str] | None = None) -> pl.LazyFrame:
+        """Every row of the table that had been taken in, read when collected."""
+        rows = self._whole.scan(table)
+        if BATCH in self.schema(table):
+            noted = batches(self._whole, table.removeprefix("sources/").partition(".")[0])
             late = noted.filter(pl.col("as_of") > self._moment)["batch"]
             rows = rows.filter(~pl.col(BATCH).is_in(late.implode())) if len(late) else rows
         return rows if columns is None else rows.select(list(columns))
+
+    def reading(self, table: str) -> Trouble:
+        """A context in which a lazy frame of `scan` is collected."""
+        return self._whole.reading(table)
 
 
 def batches(lake: Lake, source: str) -> pl.DataFrame:

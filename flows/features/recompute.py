@@ -69,7 +69,8 @@ def newest_logged(model: Model, lake: Lake, before: datetime) -> datetime | None
     table = predictions_table(model.name)
     if not lake.exists(table):
         return None
-    newest = lake.read(table, ["as_of"]).filter(pl.col("as_of") <= before)["as_of"].max()
+    with lake.reading(table):
+        newest = lake.scan(table, ["as_of"]).filter(pl.col("as_of") <= before).collect()["as_of"].max()
     return newest if isinstance(newest, datetime) else None
 
 
@@ -84,7 +85,8 @@ def _rows(model: Model, lake: Lake, window: Window) -> pl.DataFrame:
     given = [stored_name(name) for name in feature_names(model.features)]
     columns = [*question_columns(model), "as_of", "served_at", "version", *(name for name in given if name in stored)]
     inside = (pl.col("as_of") > window.start) & (pl.col("as_of") <= window.end)
-    rows = lake.read(table, list(dict.fromkeys(columns))).filter(inside)
+    with lake.reading(table):
+        rows = lake.scan(table, list(dict.fromkeys(columns))).filter(inside).collect()
     return rows.sort("as_of", *key_names(model), "version", "served_at")
 
 
