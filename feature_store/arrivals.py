@@ -98,7 +98,7 @@ def _refuse_reserved(source: Source, frame: pl.DataFrame) -> None:
 
 
 def _declared(source: Source, name: str) -> bool:
-    return name in _required(source)
+    return name in _required(source) or name in source.optional
 
 
 def _required(source: Source) -> set[str]:
@@ -114,15 +114,10 @@ def _required(source: Source) -> set[str]:
 
 def _with_optional(source: Source, frame: pl.DataFrame, stored: Mapping[str, pl.DataType]) -> pl.DataFrame:
     missing = (_required(source) | set(stored)) - set(frame.columns)
-    lacking = missing - set(names_of(source.optional))
+    lacking = missing - set(source.optional)
     if lacking:
         raise MissingColumnsError(source.name, lacking, frame.columns)
     return frame.with_columns(pl.lit(None, stored[name]).alias(name) for name in sorted(missing) if name in stored)
-
-
-def names_of(given: Any) -> tuple[str, ...]:
-    """Column names as a source keeps them."""
-    return tuple(given)
 
 
 def _zoned(source: Source, frame: pl.DataFrame, notes: dict[str, int]) -> tuple[pl.DataFrame, pl.Series]:
@@ -189,7 +184,7 @@ def _without_values(source: Source, column: pl.Series, wanted: pl.DataType | Non
         return column.cast(wanted)
     if column.name in source.later_columns or not len(column):
         return column
-    if column.name in names_of(source.optional):
+    if column.name in source.optional:
         return column
     raise UntypedColumnError(source.name, [column.name])
 
@@ -228,11 +223,11 @@ def _kept(source: Source, frame: pl.DataFrame) -> pl.Expr:
 
 
 def _digested(source: Source, frame: pl.DataFrame, base: tuple[str, ...]) -> pl.DataFrame:
-    rows = row_digests(frame.select(base))
+    rows = row_digests(frame.select(base), sparse=source.optional)
     keys = rows if source.key_columns is None else row_digests(frame.select(source.key_columns))
     added = [as_stored(rows, ROW), as_stored(keys, KEY)]
     for time, columns in source.later.items():
         present = [name for name in columns if name in frame.columns]
-        group = row_digests(frame.select(*(source.key_columns or ()), time, *present))
+        group = row_digests(frame.select(*(source.key_columns or ()), time, *present), sparse=source.optional)
         added.append(as_stored(group, f"{ROW}.{time}"))
     return frame.with_columns(added)

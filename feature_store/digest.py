@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -18,12 +18,18 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 _NULL = 0x6E756C6C
 
 
-def row_digests(frame: pl.DataFrame) -> pl.Series:
-    """One unsigned 64-bit digest per row, of the values, types and names of its columns in any order."""
+def row_digests(frame: pl.DataFrame, sparse: Collection[str] = ()) -> pl.Series:
+    """One unsigned 64-bit digest per row, of the values, types and names of its columns in any order.
+
+    Args:
+        sparse: columns of which a null counts like the column's absence, so that a row keeps its digest when a table
+            gets the column later.
+    """
     total: Words = np.zeros(frame.height, np.uint64)
     for column in frame.get_columns():
         seed = _word(f"{column.name}\0{_kind(column.dtype)}")
-        total += _mix(_words(column) ^ seed)
+        words = _mix(_words(column) ^ seed)
+        total += np.where(column.is_null().to_numpy(), np.uint64(0), words) if column.name in sparse else words
     return pl.Series("row_digest", _mix(total), dtype=pl.UInt64)
 
 

@@ -144,7 +144,7 @@ class SchemaChangedError(FeatureStoreError, TypeError):
         )
         super().__init__(
             f"Rows for table {table!r} do not fit it: {told}. "
-            f"Cast the columns to the stored types, or declare new nullable columns with allow_new=[...]."
+            f"Cast the columns to the stored types, or declare new columns in the source's optional=[...]."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,18 @@ from typing import Any
 import polars as pl
 
 from feature_store.arrivals import Arrivals, arrivals
-from feature_store.errors import UntypedColumnError
+from feature_store.digest import content_digest
+from feature_store.errors import AppendConflictError, TableChangedError, UntypedColumnError
 from feature_store.expectations import Expectation, unexpected
 from feature_store.lake import Lake
 from feature_store.source import Arrival, Source
 from feature_store.span import utc
-from feature_store.tables import BATCH, KEY, ROW, SEQUENCE, STORED, source_digest, table_of
+from feature_store.tables import BATCH, KEY, ROW, SEQUENCE, STORED, source_digest, table_of, tables_of
 
 _UTC = pl.Datetime("us", "UTC")
 _PLACE = "_place"
+_TRIES = 20
+_IDENTITY = {ROW: pl.Int64(), KEY: pl.Int64(), "available_at": _UTC, SEQUENCE: pl.Int64()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,9 @@ def quarantine_of(source: Source) -> str:
 def ingest_batch(source: Source, raw: Any, lake: Lake, *, as_of: datetime, batch: str) -> IngestResult:
     """Take in what a raw frame tells by `as_of`, once per batch id.
 
+    Several processes and machines may take in batches of one source, also the same one, at the same time: what a
+    batch adds is decided on the newest versions of the source's tables, and decided anew when they have moved.
+
     Rows that contradict one another (one key, one availability, other values) follow `source.duplicates`; a row
     that contradicts one of an earlier batch cannot undo it, and is set apart alone.
 
@@ -70,25 +76,40 @@ def ingest_batch(source: Source, raw: Any, lake: Lake, *, as_of: datetime, batch
     Raises:
         MissingColumnsError, ColumnTypeError, UntypedColumnError, ReservedColumnError: the frame does not fit.
         ExpectationFailedToRunError: an expectation could not be checked.
+        TableLockedError: another process of this machine went on taking in batches of the source.
+        AppendConflictError: other machines did.
     """
     as_of = utc("as_of", as_of)
     with lake.writing(f"sources/{source.name}"):
-        earlier = _recorded(source, lake, batch)
-        if earlier is not None:
-            return earlier
-        intake = _Intake(source, lake, as_of, batch, arrivals(source, raw, _stored_types(source, lake)))
-        result = intake.run()
-        if result.stopped is None:
-            record = pl.DataFrame({"batch": [batch], "as_of": [as_of], "result": [json.dumps(asdict(result))]})
-            lake.append(f"batches/{source.name}", record.cast({"as_of": _UTC}), batch=batch)
+        for _ in range(_TRIES):
+            earlier = _recorded(source, lake, batch)
+            if earlier is not None:
+                return earlier
+            versions = {table: lake.newest(table) for table in (*tables_of(source), quarantine_of(source))}
+            arrived = arrivals(source, raw, _stored_types(source, lake))
+            try:
+                result = _Intake(source, lake, _Moment(as_of, batch, versions), arrived).run()
+            except TableChangedError:
+                # Another machine was faster. What this batch has written stays and is met again as its own.
+                continue
+            return _record(source, lake, batch, as_of, result)
+    raise AppendConflictError(table_of(source), _TRIES)
+
+
+def _record(source: Source, lake: Lake, batch: str, as_of: datetime, result: IngestResult) -> IngestResult:
+    if result.stopped is not None:
         return result
+    record = pl.DataFrame({"batch": [batch], "as_of": [as_of], "result": [json.dumps(asdict(result))]})
+    lake.append(f"batches/{source.name}", record.cast({"as_of": _UTC}), batch=batch)
+    return _recorded(source, lake, batch) or result
 
 
 def _recorded(source: Source, lake: Lake, batch: str) -> IngestResult | None:
     table = f"batches/{source.name}"
     if not lake.has_batch(table, batch):
         return None
-    text = lake.read(table).filter(pl.col("batch") == batch)["result"][0]
+    with lake.reading(table):
+        text = lake.scan(table).filter(pl.col("batch") == batch).select("result").collect().item()
     fields = json.loads(text)
     return IngestResult(**fields | {"unexpected_columns": tuple(fields["unexpected_columns"])})
 
@@ -102,15 +123,25 @@ def _stored_types(source: Source, lake: Lake) -> dict[str, pl.DataType]:
     return {name: kind for name, kind in types.items() if name not in STORED or name in declared}
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """When a batch is taken in, its id, and the versions of the source's tables on which it is decided."""
+
+    as_of: datetime
+    batch: str
+    versions: Mapping[str, int]
+
+
 class _Intake:
     """One batch on its way in: decided in full before anything is written."""
 
-    def __init__(self, source: Source, lake: Lake, as_of: datetime, batch: str, arrived: Arrivals) -> None:
-        self.source, self.lake, self.as_of, self.batch, self.arrived = source, lake, as_of, batch, arrived
+    def __init__(self, source: Source, lake: Lake, moment: _Moment, arrived: Arrivals) -> None:
+        self.source, self.lake, self.arrived = source, lake, arrived
+        self.as_of, self.batch, self.versions = moment.as_of, moment.batch, moment.versions
         self.reasons: dict[str, int] = dict(arrived.notes)
         self.apart: list[pl.DataFrame] = []
         self.stops: list[str] = []
-        self.known_apart = self._known_apart()
+        self.known_apart = self._known_apart(own=False)
 
     def run(self) -> IngestResult:
         """Decide what becomes of every row, then write it, unless an expectation stops the batch."""
@@ -122,7 +153,7 @@ class _Intake:
         fresh, known = self._fresh(readable, None)
         good = self._checked(self._wide(fresh, None), None)
         appending = {table_of(self.source): good}
-        here = pl.concat([self._stored(None, [ROW], own=True)[ROW], good[ROW]])
+        here = pl.concat([self._stored(None, own=True)[ROW], good[ROW]])
         for time in self.source.later:
             due = self._fresh(self._due(readable, time), time)[0]
             due = due.filter(pl.col("_base").is_in(here.implode()))
@@ -171,7 +202,7 @@ class _Intake:
 
     def _fresh(self, rows: pl.DataFrame, time: str | None) -> tuple[pl.DataFrame, int]:
         """Rows that were not taken in before, and how many were."""
-        stored = self._stored(time, [ROW, KEY, "available_at", SEQUENCE], own=False)
+        stored = self._stored(time, own=False)
         taken = stored
         if isinstance(self.source.availability, Arrival) and time is None:
             # A value may come back to what it was before, so only the newest version counts as known.
@@ -227,22 +258,28 @@ class _Intake:
         columns = [name for name in self.source.later[time] if name in self.arrived.rows.columns]
         return [*(self.source.key_columns or ()), time, *columns]
 
-    def _stored(self, time: str | None, columns: Sequence[str], *, own: bool) -> pl.DataFrame:
-        """Rows of a table; without those of this batch, when a crash has left some and `own` is False."""
+    def _stored(self, time: str | None, *, own: bool) -> pl.DataFrame:
+        """What is stored of the keys of this batch; without its own rows, when a crash has left some and not `own`."""
         table = table_of(self.source, time)
         if not self.lake.exists(table):
-            types = {"available_at": _UTC}
-            return pl.DataFrame(schema={name: types.get(name, pl.Int64()) for name in columns})
-        rows = self.lake.read(table)
+            return pl.DataFrame(schema=_IDENTITY)
+        rows = self.lake.scan(table, [*_IDENTITY, BATCH])
         if not own and self.lake.has_batch(table, self.batch):
             rows = rows.filter(pl.col(BATCH) != self.batch)
-        return rows.select(columns)
+        if self.lake.height(table) > 2 * self.arrived.rows.height:
+            # A small batch for a large table: only its own keys are brought into memory.
+            rows = rows.join(self.arrived.rows.lazy().select(KEY).unique(), on=KEY, how="semi")
+        with self.lake.reading(table):
+            return rows.select(*_IDENTITY).collect(engine="streaming")
 
-    def _known_apart(self) -> pl.DataFrame:
+    def _known_apart(self, *, own: bool) -> pl.DataFrame:
+        """What was set apart: by other batches, or by this one in an earlier try."""
         table = quarantine_of(self.source)
         if not self.lake.exists(table):
             return pl.DataFrame(schema={ROW: pl.Int64, "part": pl.String})
-        return self.lake.read(table).filter(pl.col("batch") != self.batch).select(ROW, "part")
+        which = (pl.col("batch") == self.batch) if own else (pl.col("batch") != self.batch)
+        with self.lake.reading(table):
+            return self.lake.scan(table).filter(which).select(ROW, "part").collect()
 
     def _unseen_apart(self, rows: pl.DataFrame, part: str) -> pl.DataFrame:
         """Each row once, without those that were set apart before."""
@@ -281,8 +318,7 @@ class _Intake:
 
     def _write(self, appending: dict[str, pl.DataFrame]) -> None:
         """Append what was decided; each append happens once, so that a crash between two does no harm."""
-        if self.apart:
-            self.lake.append(quarantine_of(self.source), pl.concat(self.apart), batch=self.batch)
+        self._write_apart()
         for time in (None, *self.source.later):
             table = table_of(self.source, time)
             rows = appending[table]
@@ -291,16 +327,29 @@ class _Intake:
                 continue
             self._append(table, rows, self._columns(time))
 
+    def _write_apart(self) -> None:
+        """Append what was set apart, but not what an earlier try of this batch has appended already."""
+        if not self.apart:
+            return
+        table, earlier = quarantine_of(self.source), self._known_apart(own=True)
+        rows = pl.concat(self.apart).join(earlier, on=[ROW, "part"], how="anti", nulls_equal=True)
+        if rows.is_empty():
+            return
+        # A try after other rows came between sets other rows apart, which one id would hide.
+        batch = self.batch if earlier.is_empty() else f"{self.batch}+{content_digest(rows[ROW])}"
+        self.lake.append(table, rows, batch=batch, decided_on=self.versions[table])
+
     def _append(self, table: str, rows: pl.DataFrame, columns: Sequence[str]) -> None:
         untyped = [name for name in columns if rows.schema[name] == pl.Null]
         if untyped:
             raise UntypedColumnError(self.source.name, untyped)
-        height = self.lake.read(table, [SEQUENCE]).height if self.lake.exists(table) else 0
+        height = self.lake.height(table) if self.lake.exists(table) else 0
         kept = rows.select(*dict.fromkeys([*columns, "event_time", "available_at", ROW, KEY])).with_columns(
             pl.int_range(height, height + rows.height, dtype=pl.Int64).alias(SEQUENCE),
             pl.lit(self.batch).alias(BATCH),
         )
-        self.lake.append(table, kept, batch=self.batch)
+        new = [name for name in columns if name in self.source.optional]
+        self.lake.append(table, kept, batch=self.batch, allow_new=new, decided_on=self.versions[table])
 
 
 def _told(value: Any, expectation: Expectation, count: int) -> str:

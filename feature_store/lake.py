@@ -128,11 +128,7 @@ class Lake:
 
     def schema(self, table: str) -> dict[str, pl.DataType]:
         """Columns and types of the table; no row is read."""
-        held = self._current(table)
-        if held.schema is None:
-            with self._trouble(table):
-                held.schema = dict(pl.scan_delta(held.table).collect_schema())
-        return dict(held.schema)
+        return self._schema(table, self._current(table))
 
     def height(self, table: str) -> int:
         """The number of rows; none is read."""
@@ -212,10 +208,13 @@ class Lake:
         self._refuse_earlier("takes no rows. Append to")
         with self.writing(table):
             for _ in range(_TRIES):
-                if self.has_batch(table, batch):
+                # All that is checked must be of the one version that the commit follows, so nothing looks again.
+                newest = self.newest(table)
+                held = self._held.get(table)
+                if held is not None and held.table.transaction_version(batch) is not None:
                     return 0
-                if decided_on is not None and self.newest(table) != decided_on:
-                    raise TableChangedError(table, decided_on, self.newest(table))
+                if decided_on not in {None, newest}:
+                    raise TableChangedError(table, decided_on, newest)
                 new = self._check_schema(table, frame, allow_new)
                 if self._commit(table, frame, batch, merge=bool(new)):
                     return frame.height
@@ -271,15 +270,16 @@ class Lake:
                 write_deltalake(
                     held.table if held else self._url(table),
                     frame,
-                    mode="append",
+                    mode="append" if held else "error",  # by URL, an append would follow a version nobody looked at
                     schema_mode="merge" if merge else None,
                     configuration=None if held else KEPT_LOG,
                     storage_options=self.storage_options,
                     commit_properties=batch_commit(batch),
                     post_commithook_properties=KEEP_LOG,
                 )
-            except delta.CommitFailedError:
-                if self.newest(table) == before:
+            except delta.DeltaError as error:
+                lost = isinstance(error, delta.CommitFailedError) or "A table already exists" in str(error)
+                if not lost or self.newest(table) == before:
                     raise
                 return False
         self._extend(table, frame, merged=merge)
@@ -302,9 +302,15 @@ class Lake:
             held.rows = None
         self._make_room(table, held.bytes)
 
+    def _schema(self, table: str, held: _Held) -> dict[str, pl.DataType]:
+        if held.schema is None:
+            with self._trouble(table):
+                held.schema = dict(pl.scan_delta(held.table).collect_schema())
+        return dict(held.schema)
+
     def _hold(self, table: str, held: _Held) -> None:
         """Read a table into memory, if it is allowed as much."""
-        if bytes_in_memory(held.table, self.schema(table)) > self.limits.hold_bytes:
+        if bytes_in_memory(held.table, self._schema(table, held)) > self.limits.hold_bytes:
             return
         with self._trouble(table):
             rows = pl.read_delta(held.table)
@@ -357,9 +363,10 @@ class Lake:
         }
         if wrong:
             raise SchemaChangedError(table, wrong)
-        if table not in self._held:
+        held = self._held.get(table)
+        if held is None:
             return []
-        stored: dict[str, Any] = self.schema(table)
+        stored: dict[str, Any] = self._schema(table, held)
         new = [name for name in given if name not in stored and name in allow_new]
         differences = {
             name: (given.get(name), stored.get(name))

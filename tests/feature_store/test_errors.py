@@ -84,7 +84,7 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         SchemaChangedError("t", {"a": ("Float64", "Int64"), "b": (None, "String")}),
         TypeError,
         "Rows for table 't' do not fit it: a is Float64, stored as Int64; b is absent, stored as String. "
-        "Cast the columns to the stored types, or declare new nullable columns with allow_new=[...].",
+        "Cast the columns to the stored types, or declare new columns in the source's optional=[...].",
     ),
     (
         TableNotFoundError("t", "/lake", 3),
