@@ -36,7 +36,7 @@ def exact_sum(values: Iterable[float]) -> float:
     except ValueError:  # both infinities
         return math.nan
     except OverflowError:
-        return _rounded(sum(_whole(value) for value in held), 1 << _LEAST)
+        return rounded_ratio(sum(_whole(value) for value in held), 1 << _LEAST)
 
 
 def exact_parts(values: Iterable[float]) -> tuple[float, ...]:
@@ -153,7 +153,7 @@ def exact_std(moments: Moments) -> float | None:
     if not moments.finite:
         return math.nan
     above = n * moments.squares - moments.total * moments.total
-    return math.sqrt(_rounded(above, (n * (n - 1)) << (-2 * moments.exponent)))
+    return math.sqrt(rounded_ratio(above, (n * (n - 1)) << (-2 * moments.exponent)))
 
 
 def _whole(value: float) -> int:
@@ -161,7 +161,7 @@ def _whole(value: float) -> int:
     return above << (_LEAST - below.bit_length() + 1)
 
 
-def _rounded(above: int, below: int) -> float:
+def rounded_ratio(above: int, below: int) -> float:
     """A rational number as the nearest double; Python divides whole numbers that way."""
     try:
         return above / below

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from feature_store.asof_join import asof_join
+from feature_store.asof_join import Moments, gathered, newest_within
 from feature_store.errors import LeakError, MissingColumnsError
 from feature_store.feature_view import (
     Derived,
@@ -25,11 +26,13 @@ from feature_store.feature_view import (
 )
 from feature_store.lake import Lake
 from feature_store.questions import own_keys
+from feature_store.source import Source
 from feature_store.span import microseconds
 from feature_store.spine import Spine, asked_source
 from feature_store.tables import facts
-from feature_store.timeline import moments
-from feature_store.windows import Spans, aggregate
+from feature_store.timeline import Asked, Ints, moments
+from feature_store.versions import Versions
+from feature_store.windows import Spans, Windows
 
 _MICROSECONDS_A_DAY = 86_400_000_000
 
@@ -52,26 +55,50 @@ def features(views: Sequence[Feature], questions: pl.DataFrame, lake: Lake, *, s
         MissingColumnsError: the questions lack a column.
     """
     wanted = check_features(views, spine)
+    lookup = _Lookup(Asked(questions), lake, spine)
     found = questions
     for view in views:
-        found = found.with_columns(_values(view, questions, lake, spine))
+        found = found.with_columns(_values(view, lookup))
     kept = [name for name in questions.columns if name not in wanted]
     return found.select(*kept, *wanted)
 
 
-def _values(view: Feature, questions: pl.DataFrame, lake: Lake, spine: Spine) -> list[pl.Series]:
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """Questions and where their answers are looked up."""
+
+    asked: Asked
+    lake: Lake
+    spine: Spine
+
+    @property
+    def questions(self) -> pl.DataFrame:
+        return self.asked.frame
+
+    def own(self, source: Source) -> Ints | None:
+        """The key digest of each question's own row in the source."""
+        return own_keys(self.spine, self.questions, source, self.lake)
+
+    def newest(self, source: Source, rows: pl.DataFrame, ago: timedelta, ttl: timedelta | None) -> Ints:
+        """The index of the row that answers each question, as it stood `ago`; -1 where none does."""
+        codes, asked = self.asked.codes(rows, source.entity_columns, told="the as-of join")
+        at = moments(self.questions["as_of"]) - microseconds(ago)
+        return newest_within(Versions.of(rows), codes, Moments(asked, at, self.own(source)), ttl)
+
+
+def _values(view: Feature, lookup: _Lookup) -> list[pl.Series]:
     match view:
         case Request(columns=columns):
-            _require(questions, columns, view.told)
-            return [questions[column] for column in columns]
+            _require(lookup.questions, columns, view.told)
+            return [lookup.questions[column] for column in columns]
         case Derived(transforms=transforms):
-            return [_transformed(transform, questions, spine) for transform in transforms]
+            return [_transformed(transform, lookup.questions, lookup.spine) for transform in transforms]
         case Latest():
-            return _latest(view, questions, lake, spine)
+            return _latest(view, lookup)
         case Windowed():
-            return _windowed(view, questions, lake, spine)
+            return _windowed(view, lookup)
         case Recency():
-            return [_recency(view, questions, lake, spine)]
+            return [_recency(view, lookup)]
     assert_never(view)
 
 
@@ -100,42 +127,38 @@ def _called(transform: Callable[[pl.DataFrame], pl.Series], questions: pl.DataFr
     return made.alias(transform_name(transform))
 
 
-def _latest(view: Latest, questions: pl.DataFrame, lake: Lake, spine: Spine) -> list[pl.Series]:
+def _latest(view: Latest, lookup: _Lookup) -> list[pl.Series]:
     source = view.source
-    earlier = questions.with_columns(pl.col("as_of") - (view.ago or timedelta(0)))
-    own = own_keys(spine, questions, source, lake)
     found: dict[str, pl.Series] = {}
     # Columns that become known together are looked up together.
     for times in dict.fromkeys(source.known_with(column) for column in view.columns):
         columns = [column for column in view.columns if source.known_with(column) == times]
-        rows = facts(source, lake, [*columns, *source.entity_columns])
-        joined = asof_join(earlier, rows, by=source.entity_columns, ttl=view.ttl, own=own)
+        rows = facts(source, lookup.lake, [*columns, *source.entity_columns])
+        places = lookup.newest(source, rows, view.ago or timedelta(0), view.ttl)
+        joined = gathered(rows.select(columns), places)
         found |= {column: joined[column] for column in columns}
     return [found[column].alias(name) for column, name in zip(view.columns, view.names, strict=True)]
 
 
-def _windowed(view: Windowed, questions: pl.DataFrame, lake: Lake, spine: Spine) -> list[pl.Series]:
+def _windowed(view: Windowed, lookup: _Lookup) -> list[pl.Series]:
     source = view.source
-    own = own_keys(spine, questions, source, lake)
-    as_of = moments(questions["as_of"])
     found: dict[str, pl.Series] = {}
-    inputs = {name: tuple(expression.meta.root_names()) for name, expression in view.aggregates.items()}
     waits = {name: source.known_with(expression) for name, expression in view.aggregates.items()}
     for times in dict.fromkeys(waits.values()):
         aggregates = {name: one for name, one in view.aggregates.items() if waits[name] == times}
-        columns = {column for name in aggregates for column in inputs[name]} | set(joins_on(view))
-        rows = facts(source, lake, sorted(columns))
+        columns = {column for one in aggregates.values() for column in one.meta.root_names()} | set(joins_on(view))
+        rows = facts(source, lookup.lake, sorted(columns))
+        spans = Spans(moments(lookup.questions["as_of"]), 0, own=lookup.own(source))
+        windows = Windows(lookup.asked, rows, spans, view.by)
         for text, over in view.over:
-            spans = Spans(as_of - microseconds(over), as_of, as_of, own)
-            values = aggregate(questions, rows, spans, by=view.by, aggregates=aggregates)
+            values = windows.over(microseconds(over), aggregates)
             found |= {f"{name}_{text}": values[name].alias(f"{name}_{text}") for name in aggregates}
     return [found[name] for name in view.names]
 
 
-def _recency(view: Recency, questions: pl.DataFrame, lake: Lake, spine: Spine) -> pl.Series:
+def _recency(view: Recency, lookup: _Lookup) -> pl.Series:
     source = view.source
-    rows = facts(source, lake, source.entity_columns)
-    own = own_keys(spine, questions, source, lake)
-    joined = asof_join(questions, rows, by=source.entity_columns, ttl=None, own=own)
-    age = (questions["as_of"] - joined["event_time"]).dt.total_microseconds()
+    rows = facts(source, lookup.lake, source.entity_columns)
+    event = gathered(rows.select("event_time"), lookup.newest(source, rows, timedelta(0), None))["event_time"]
+    age = (lookup.questions["as_of"] - event).dt.total_microseconds()
     return (age / _MICROSECONDS_A_DAY).alias(view.name)

@@ -142,7 +142,8 @@ def _ahead(label: Ahead, questions: pl.DataFrame, lake: Lake, as_of: datetime) -
     close = asked + microseconds(label.horizon)
     columns = {*label.expression.meta.root_names(), *source.entity_columns}
     rows = facts(source, lake, sorted(columns))
-    spans = Spans(asked, asked + microseconds(label.over), close)
+    over = microseconds(label.over)
+    spans = Spans(asked + over, over, microseconds(label.allowed_lateness))
     values = aggregate(questions, rows, spans, by=source.entity_columns, aggregates={"label": label.expression})
     closes = pl.Series(close, dtype=pl.Int64).cast(_UTC)
     closed = closes <= as_of

@@ -92,7 +92,7 @@ def _per_tick(spine: Every, lake: Lake, start: datetime | None, end: datetime) -
     if replaced.null_count() < len(replaced):
         until = np.searchsorted(at, moments(replaced.fill_null(end + timedelta(days=1))), side="left")
         beyond = np.minimum(beyond, until)
-    codes, _ = entity_codes(rows, rows.clear(), entity, told="the population")
+    codes, _ = entity_codes(rows, rows, entity, told="the population")
     which, tick = _seen_at(codes, first_tick, beyond, len(at))
     found = rows.select(entity)[which].with_columns(pl.Series("as_of", asked, dtype=_UTC)[tick])
     return found.select("as_of", *entity).sort("as_of", *entity)

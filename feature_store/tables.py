@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 
+import numpy as np
 import polars as pl
 
 from feature_store.digest import combine, content_digest
@@ -100,11 +101,16 @@ def superseded(rows: pl.DataFrame) -> pl.DataFrame:
     """Add `superseded_at`: when a newer version of the row's key became available; null for the newest."""
     if "superseded_at" in rows.columns:
         return rows
-    if rows[KEY].is_unique().all():
+    if _each_once(rows[KEY]):
         return rows.with_columns(pl.lit(None, pl.Datetime("us", "UTC")).alias("superseded_at"))
     ordered = rows.with_row_index("_place").sort(KEY, "available_at", SEQUENCE)
     follower = pl.col("available_at").shift(-1).over(KEY)
     return ordered.with_columns(follower.alias("superseded_at")).sort("_place").drop("_place")
+
+
+def _each_once(keys: pl.Series) -> bool:
+    ordered = np.sort(keys.to_numpy())
+    return not (ordered[1:] == ordered[:-1]).any()
 
 
 def added_times(source: Source) -> set[str]:
@@ -142,7 +148,7 @@ def _group(source: Source, lake: Lake, time: str, columns: Collection[str]) -> p
 
 def _newest(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     rows = rows.filter(pl.col("available_at") <= as_of)
-    if rows[KEY].is_unique().all():
+    if _each_once(rows[KEY]):
         return rows
     return rows.sort("available_at", SEQUENCE).unique(KEY, keep="last", maintain_order=True)
 
@@ -162,7 +168,7 @@ def _joined(source: Source, lake: Lake, inputs: frozenset[str], times: Sequence[
         parts.insert(0, _picked(source, lake.read(table_of(source)), sorted(with_row)))
     if len(parts) == 1:
         return parts[0]
-    if all(part[KEY].is_unique().all() for part in parts):
+    if all(_each_once(part[KEY]) for part in parts):
         return _put_together(parts, on=[KEY], late=len(times))
     return _put_together(_versions(parts), on=[KEY, "_stamp"], late=len(times))
 

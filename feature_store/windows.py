@@ -1,45 +1,48 @@
 """Aggregates over a span of time, of the rows that were known when the question was asked.
 
 A value depends on the rows in its window and on nothing else: not on how history was cut into chunks, and
-not on what else is asked. Whole numbers are summed exactly; floats are summed window by window, over
-the window's rows in the order of event time, availability and content.
+not on what else is asked. What the aggregates mean is written in `aggregates`.
+
+A version of a row is in the window `(t - over, t]` for every `t` from the moment at which it has happened and is known
+until it is too old or replaced: an interval of time. So a sum at `t` is the sum of all versions that have come
+into sight by then, less the sum of all that have gone out of it, and late rows and corrections cost nothing extra.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from feature_store.tables import KEY, ROW, superseded
-from feature_store.timeline import Ints, Timeline, entity_codes, moments
-
-Mask = NDArray[np.bool_]
-
-_PAIRS_AT_ONCE = 4_000_000
-_FOREVER = np.iinfo(np.int64).max
-_SIMPLE = {"Mean": "mean", "Sum": "sum", "Count": "count", "Min": "min", "Max": "max"}
-_ROW_BY_ROW = {"Column", "BinaryExpr", "Cast", "Literal", "Alias", "Ternary"}
+from feature_store.aggregates import ADDED, Aggregate, Kind, answer_type, recognise
+from feature_store.asof_join import Moments, gathered, newest
+from feature_store.exact_columns import ExactColumn, doubles, finite_parts, variances
+from feature_store.timeline import Asked, Ints, Timeline
+from feature_store.versions import FOREVER, Versions
+from feature_store.window_rows import WindowRows
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """For each question: events in `(start, end]`, known at `known_at`; microseconds since 1970 (UTC)."""
+    """For each of n questions: events in `(end - over, end]`, as they were known at `end + lag`.
 
-    start: Ints
+    Attributes:
+        end: microseconds since 1970 (UTC).
+        over: microseconds.
+        lag: microseconds.
+        own: the key digest of each question's own row, which is left out.
+    """
+
     end: Ints
-    known_at: Ints
+    over: int
+    lag: int = 0
     own: Ints | None = None
 
-    def take(self, order: Ints) -> Spans:
-        """The same spans in another order."""
-        own = None if self.own is None else self.own[order]
-        return Spans(self.start[order], self.end[order], self.known_at[order], own)
+    def take(self, which: Ints) -> Spans:
+        """The spans of some of the questions."""
+        return Spans(self.end[which], self.over, self.lag, None if self.own is None else self.own[which])
 
 
 def aggregate(
@@ -50,7 +53,7 @@ def aggregate(
     by: Sequence[str],
     aggregates: Mapping[str, pl.Expr],
 ) -> pl.DataFrame:
-    """Evaluate Polars aggregations over each question's window.
+    """Evaluate aggregations over each question's window.
 
     Args:
         questions: n rows with the columns `by`.
@@ -62,248 +65,221 @@ def aggregate(
     Returns:
         n rows in the order of `questions`, one column per aggregate. Over an empty window they are what
         Polars makes of no rows: null for a mean, 0 for a length or a sum.
+
+    Raises:
+        SumOverflowError: a sum of whole numbers is beyond 64 bits.
     """
-    codes, asked = entity_codes(rows, questions, by, told="the window")
-    ordered, codes = _in_order(superseded(rows), codes)
-    # Neighbouring windows share rows; asking in their order is what makes the searches cheap.
-    order = np.lexsort((spans.end, asked))
-    asked, spans = asked[order], spans.take(order)
-    view = _View.of(ordered, codes, asked, spans)
-    answers = [_evaluate(view, name, expression) for name, expression in aggregates.items()]
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    return pl.DataFrame(answers)[back] if answers else pl.DataFrame()
+    return Windows(Asked(questions), rows, spans, by).over(spans.over, aggregates)
 
 
-def _in_order(rows: pl.DataFrame, codes: Ints) -> tuple[pl.DataFrame, Ints]:
-    event, available = moments(rows["event_time"]), moments(rows["available_at"])
-    order = np.lexsort((rows[ROW].to_numpy(), available, event, codes))
-    return rows[order], codes[order]
+class Windows:
+    """The windows of one table for n questions, of any length: what several lengths share is made once."""
+
+    def __init__(self, asked: Asked, rows: pl.DataFrame, spans: Spans, by: Sequence[str]) -> None:
+        self._rows = rows
+        self._codes, codes = asked.codes(rows, by, told="the window")
+        self._asked = Moments(codes, spans.end, spans.own)
+        self._versions = Versions.of(rows, lag=spans.lag)
+        self._columns: dict[str, _Values] = {}
+        self._seen: tuple[Timeline, Ints] | None = None
+        self._newest: Ints | None = None
+
+    def over(self, length: int, aggregates: Mapping[str, pl.Expr]) -> pl.DataFrame:
+        """One column per aggregate over the events of the last `length` microseconds."""
+        if not aggregates:
+            return pl.DataFrame()
+        sights = _Lazy(self, length)
+        return pl.DataFrame([self._answer(name, one, sights) for name, one in aggregates.items()])
+
+    def _answer(self, name: str, expression: pl.Expr, sights: _Lazy) -> pl.Series:
+        found = recognise(expression)
+        dtype = None if found is None else answer_type(found, self._rows.schema)
+        if found is None or dtype is None:
+            return sights.rows.by_polars(expression.alias(name))
+        if found.kind in ADDED:
+            values = self._values(found)
+            return sights.sums.answer(found.kind, values).cast(dtype).alias(name)
+        values_ = found.over(self._rows)
+        if found.kind is Kind.LAST:
+            return gathered(values_.to_frame(), sights.newest).to_series().alias(name)
+        return _typed(sights.rows.ranged(found.kind, values_), dtype).alias(name)
+
+    def _values(self, aggregate: Aggregate) -> _Values:
+        key = "" if aggregate.values is None else aggregate.values.meta.serialize(format="json")
+        if key not in self._columns:
+            self._columns[key] = _Values.of(aggregate.over(self._rows))
+        return self._columns[key]
+
+    def newest_since(self, length: int) -> Ints:
+        """The newest row in each window; -1 where it is empty."""
+        if self._newest is None:
+            self._newest = newest(self._versions, self._codes, self._asked)
+        found = self._newest
+        if not len(self._codes):
+            return found
+        return np.where(self._versions.event[np.maximum(found, 0)] > self._asked.at - length, found, -1)
+
+    def rows(self, length: int) -> WindowRows:
+        """Which rows each window holds."""
+        return WindowRows.of(self._rows, self._versions, self._codes, self._asked, length)
+
+    def sums(self, length: int) -> _Sums:
+        """How many rows have come into sight of each question, and how many have gone out of it."""
+        come, came = self._come()
+        versions = self._versions
+        if not versions.late and not versions.corrected:
+            gone = come
+            left = gone.upto(self._asked.codes, self._asked.at - length)
+            leaves = versions.event + length
+        else:
+            too_old = np.where(versions.event > FOREVER - length, FOREVER, versions.event + length)
+            leaves = np.maximum(versions.seen_from, np.minimum(too_old, versions.until))
+            gone = Timeline.of(self._codes, leaves)
+            left = gone.upto(self._asked.codes, self._asked.at)
+        return _Sums(come.order, came, gone.order, left, *self._own(leaves))
+
+    def _come(self) -> tuple[Timeline, Ints]:
+        if self._seen is None:
+            timeline = Timeline.of(self._codes, self._versions.seen_from)
+            self._seen = timeline, timeline.upto(self._asked.codes, self._asked.at)
+        return self._seen
+
+    def _own(self, leaves: Ints) -> tuple[Ints, Ints]:
+        """The questions whose own row is in their window, and that row."""
+        asked, versions = self._asked, self._versions
+        if asked.own is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        rows = pl.DataFrame({"key": versions.key}).with_row_index("row")
+        pairs = pl.DataFrame({"key": asked.own}).with_row_index("question").join(rows, on="key")
+        question, row = (pairs[name].cast(pl.Int64).to_numpy() for name in ("question", "row"))
+        inside = (self._codes[row] == asked.codes[question]) & (versions.seen_from[row] <= asked.at[question])
+        inside &= leaves[row] > asked.at[question]
+        return question[inside], row[inside]
+
+
+def _typed(found: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Physical values as what they stand for."""
+    return found.cast(pl.Int32).cast(dtype) if dtype == pl.Date else found.cast(dtype)
+
+
+class _Lazy:
+    """What the aggregates over one length need, each made when the first of them asks."""
+
+    def __init__(self, windows: Windows, length: int) -> None:
+        self._windows, self._length = windows, length
+        self._sums: _Sums | None = None
+        self._rows: WindowRows | None = None
+
+    @property
+    def sums(self) -> _Sums:
+        if self._sums is None:
+            self._sums = self._windows.sums(self._length)
+        return self._sums
+
+    @property
+    def rows(self) -> WindowRows:
+        if self._rows is None:
+            self._rows = self._windows.rows(self._length)
+        return self._rows
+
+    @property
+    def newest(self) -> Ints:
+        return self._windows.newest_since(self._length)
+
+
+class _Values:
+    """A column that is summed: its numbers, which of them are there, and which are not finite."""
+
+    def __init__(self, numbers: ExactColumn, present: Ints | None, odd: Sequence[Ints], whole: bool) -> None:
+        self.numbers, self.present, self.odd, self.whole = numbers, present, odd, whole
+        self._squares: ExactColumn | None = None
+        self._prefixes: dict[tuple[int, int], ExactColumn] = {}
+
+    @classmethod
+    def of(cls, values: pl.Series) -> _Values:
+        present = values.is_not_null().to_numpy().astype(np.int64) if values.null_count() else None
+        if values.dtype.is_float():
+            numbers, odd = finite_parts(doubles(values))
+            return cls(ExactColumn.of(numbers), present, odd, whole=False)
+        number = values.dtype.is_integer() or values.dtype == pl.Boolean
+        whole = values.cast(pl.Int64).fill_null(0).to_numpy() if number else np.zeros(len(values), np.int64)
+        return cls(ExactColumn.of(whole), present, (), whole=True)
+
+    @property
+    def squares(self) -> ExactColumn:
+        if self._squares is None:
+            self._squares = self.numbers.squares()
+        return self._squares
+
+    def prefix(self, column: ExactColumn, order: Ints) -> ExactColumn:
+        """The prefix sums of one of the columns in an order of rows; remembered."""
+        key = id(column), id(order)
+        if key not in self._prefixes:
+            self._prefixes[key] = column.take(order).prefix()
+        return self._prefixes[key]
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """The rows each question sees: positions `[low, high)`, exact unless `mixed`.
+class _Sums:
+    """Sums over the rows of each window: what came into sight less what went out of it.
 
-    In a `mixed` window some row between was not known yet, was replaced, or is the question's own, so
-    that its rows are picked one by one.
+    Attributes:
+        come: rows in the order of coming into sight; `came` of them have, of the question's entity or before it.
+        gone: rows in the order of going out of sight; `left` of them have.
+        question: those whose own row, at the same place of `own`, is to be taken out again.
     """
 
-    rows: pl.DataFrame
-    low: Ints
-    high: Ints
-    mixed: Mask
-    spans: Spans
+    come: Ints
+    came: Ints
+    gone: Ints
+    left: Ints
+    question: Ints
+    own: Ints
 
-    @classmethod
-    def of(cls, rows: pl.DataFrame, codes: Ints, asked: Ints, spans: Spans) -> _View:
-        event, available = moments(rows["event_time"]), moments(rows["available_at"])
-        by_event = Timeline(codes, event)
-        low, end = by_event.upto(asked, spans.start), by_event.upto(asked, spans.end)
-        # The least availability from each row on never decreases; where a row is not late it is its own.
-        least = _least_to_come(codes, available)
-        replaced = rows["superseded_at"].is_not_null() | ~rows[KEY].is_unique()
-        irregular = (available > least) | replaced.to_numpy()
-        counts = np.concatenate([[0], np.cumsum(irregular)])
-        seen = np.clip(Timeline(codes, least).upto(asked, spans.known_at), low, end)
-        mixed = counts[end] > counts[low]
-        if spans.own is not None:
-            mixed |= _holds_own(rows, low, seen, spans.own)
-        return cls(rows, low, np.where(mixed, np.maximum(end, low), seen), mixed, spans)
+    def answer(self, kind: Kind, values: _Values) -> pl.Series:
+        """The aggregate of each window."""
+        match kind:
+            case Kind.LEN:
+                return pl.Series(self._rows())
+            case Kind.COUNT:
+                return pl.Series(self._count(values))
+            case Kind.SUM if values.whole:
+                return pl.Series(self._exact(values, values.numbers).whole_sums())
+            case Kind.SUM:
+                return pl.Series(self._sum(values))
+        count = self._count(values)
+        if kind is Kind.MEAN:
+            with np.errstate(invalid="ignore"):
+                means = self._sum(values) / np.maximum(count, 1)
+            return pl.Series(means).set(pl.Series(count == 0), None)
+        spread = np.sqrt(variances(count, self._exact(values, values.numbers), self._exact(values, values.squares)))
+        for odd in values.odd:
+            spread[self._whole(odd) > 0] = np.nan
+        return pl.Series(spread).set(pl.Series(count < 2), None)
 
-    def pairs(self, which: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Question numbers (into `which`) and row positions, in order and in pieces that fit in memory."""
-        sizes = (self.high - self.low)[which]
-        total = np.cumsum(sizes)
-        begin = 0
-        while begin < len(which):
-            done = total[begin - 1] if begin else 0
-            end = max(begin + 1, int(np.searchsorted(total, done + _PAIRS_AT_ONCE, side="right")))
-            piece = np.arange(begin, end)
-            asked = np.repeat(piece, sizes[piece])
-            first = np.concatenate([[0], np.cumsum(sizes[piece])[:-1]])
-            places = np.arange(len(asked)) - np.repeat(first, sizes[piece]) + self.low[which][asked]
-            keep = self._visible(which[asked], places)
-            yield asked[keep], places[keep]
-            begin = end
+    def _rows(self) -> Ints:
+        found = self.came - self.left
+        found[self.question] -= 1
+        return found
 
-    def _visible(self, asked: Ints, places: Ints) -> Mask:
-        known_at = self.spans.known_at[asked]
-        replaced = self.rows["superseded_at"].to_physical().fill_null(_FOREVER).to_numpy()
-        seen: Mask = (moments(self.rows["available_at"])[places] <= known_at) & (replaced[places] > known_at)
-        if self.spans.own is not None:
-            seen &= self.rows[KEY].to_numpy()[places] != self.spans.own[asked]
-        return seen
+    def _count(self, values: _Values) -> Ints:
+        return self._rows() if values.present is None else self._whole(values.present)
 
+    def _whole(self, numbers: Ints) -> Ints:
+        prefix = [np.concatenate([[0], np.cumsum(numbers[order])]) for order in (self.come, self.gone)]
+        found: Ints = prefix[0][self.came] - prefix[1][self.left]
+        found[self.question] -= numbers[self.own]
+        return found
 
-def _least_to_come(codes: Ints, available: Ints) -> Ints:
-    """For each row the least availability among itself and the entity's rows after it."""
-    if not len(codes):
-        return available
-    moments_, ranks = np.unique(available, return_inverse=True)
-    stride = len(moments_)
-    least = np.minimum.accumulate((codes * stride + ranks)[::-1])[::-1]
-    return moments_[least - codes * stride]
+    def _exact(self, values: _Values, column: ExactColumn) -> ExactColumn:
+        come, gone = values.prefix(column, self.come), values.prefix(column, self.gone)
+        found = come.take(self.came).minus(gone.take(self.left))
+        return found.without(self.question, column.take(self.own)) if len(self.question) else found
 
-
-def _holds_own(rows: pl.DataFrame, low: Ints, high: Ints, own: Ints) -> Mask:
-    places = pl.DataFrame({KEY: rows[KEY]}).with_row_index("place").unique(KEY, keep="first")
-    joined = pl.DataFrame({KEY: own}).join(places, on=KEY, how="left", maintain_order="left")
-    place = joined["place"].cast(pl.Int64).fill_null(-1).to_numpy()
-    return (place >= low) & (place < high)
-
-
-def _evaluate(view: _View, name: str, expression: pl.Expr) -> pl.Series:
-    nothing = view.rows.clear().select(expression.alias(name))
-    dtype = _kept_type(nothing.schema[name])
-    empty = nothing[name].cast(dtype)[0]
-    simple = _simple(expression, view.rows)
-    if simple is None:
-        found = _by_polars(view, name, expression)
-    else:
-        found = _by_ranges(view, name, *simple)
-    sizes = found["_size"].to_numpy()
-    values = found[name].cast(dtype)
-    return values.set(pl.Series(sizes == 0), empty)
-
-
-def _kept_type(dtype: pl.DataType) -> pl.DataType:
-    return pl.Int64() if dtype.is_unsigned_integer() else dtype
-
-
-def _by_polars(view: _View, name: str, expression: pl.Expr) -> pl.DataFrame:
-    """Put every window's rows side by side and let Polars aggregate them."""
-    count = len(view.low)
-    if not count:
-        return pl.DataFrame({name: [], "_size": []})
-    roots = expression.meta.root_names() or [KEY]
-    values = view.rows.select(*dict.fromkeys(roots))
-    pieces = []
-    for asked, places in view.pairs(np.arange(count)):
-        frame = values[places].with_columns(pl.Series("_asked", asked, dtype=pl.Int64))
-        # Keeping the order keeps Polars from splitting one window between threads.
-        grouped = frame.lazy().group_by("_asked", maintain_order=True)
-        pieces.append(grouped.agg(expression.alias(name), pl.len().alias("_size")).collect(engine="in-memory"))
-    found = pl.concat(pieces) if pieces else pl.DataFrame()
-    all_asked = pl.DataFrame({"_asked": np.arange(count)})
-    return all_asked.join(found, on="_asked", how="left", maintain_order="left").with_columns(
-        pl.col("_size").fill_null(0)
-    )
-
-
-def _simple(expression: pl.Expr, rows: pl.DataFrame) -> tuple[str, pl.Series] | None:
-    """The kind of a plain aggregate and the values it runs over; None for anything else."""
-    tree: Any = json.loads(expression.meta.serialize(format="json"))
-    if isinstance(tree, dict) and "Alias" in tree:
-        tree = tree["Alias"][0]
-    if tree == "Len":
-        return "len", pl.Series("ones", np.ones(rows.height, np.int64))
-    kind, inside = _aggregated(tree)
-    if kind is None or not _is_row_by_row(inside):
-        return None
-    values = rows.select(_expression(inside).alias("value"))["value"]
-    if kind in {"count", "len"}:
-        return kind, values
-    return (kind, values) if values.dtype.is_numeric() or values.dtype == pl.Boolean else None
-
-
-def _aggregated(tree: Any) -> tuple[str | None, Any]:
-    if not (isinstance(tree, dict) and "Agg" in tree and isinstance(tree["Agg"], dict)):
-        return None, None
-    ((name, inside),) = tree["Agg"].items()
-    kind = _SIMPLE.get(name)
-    if kind == "count":
-        return ("len" if inside["include_nulls"] else "count"), inside["input"]
-    if kind in {"min", "max"}:
-        return (None, None) if inside["propagate_nans"] else (kind, inside["input"])
-    return kind, inside
-
-
-def _is_row_by_row(tree: Any) -> bool:
-    if not isinstance(tree, dict):
-        return False
-    ((name, inside),) = tree.items()
-    if name not in _ROW_BY_ROW:
-        return False
-    match name:
-        case "BinaryExpr":
-            return _is_row_by_row(inside["left"]) and _is_row_by_row(inside["right"])
-        case "Cast":
-            return _is_row_by_row(inside["expr"])
-        case "Alias":
-            return _is_row_by_row(inside[0])
-        case "Ternary":
-            return all(_is_row_by_row(part) for part in inside.values())
-        case _:
-            return True
-
-
-def _expression(tree: Any) -> pl.Expr:
-    from io import StringIO
-
-    return pl.Expr.deserialize(StringIO(json.dumps(tree)), format="json")
-
-
-def _by_ranges(view: _View, name: str, kind: str, values: pl.Series) -> pl.DataFrame:
-    """Aggregate ranges of positions; where rows must be picked one by one, pick them first."""
-    answers = _range_values(kind, values, view.low, np.where(view.mixed, view.low, view.high))
-    which = np.flatnonzero(view.mixed)
-    for asked, places in view.pairs(which):
-        piece = np.unique(asked)
-        first, last = (np.searchsorted(asked, piece, side=side) for side in ("left", "right"))
-        picked = _range_values(kind, values[places], first, last)
-        for whole, part in zip(answers, picked, strict=True):
-            whole[which[piece]] = part
-    found, valid, sizes = answers
-    series = pl.Series(name, found)
-    if kind in {"mean", "min", "max"}:
-        series = series.set(pl.Series(valid == 0), None)
-    return pl.DataFrame({name: series, "_size": sizes})
-
-
-def _range_values(kind: str, values: pl.Series, low: Ints, high: Ints) -> tuple[NDArray[Any], Ints, Ints]:
-    """The aggregate of each range, how many values it has that are not null, and how many rows."""
-    sizes = high - low
-    valid = _prefix(values.is_not_null().to_numpy().astype(np.int64))
-    counts = valid[high] - valid[low]
-    if kind in {"len", "count"}:
-        return (sizes.copy() if kind == "len" else counts.copy()), counts, sizes
-    if kind in {"min", "max"}:
-        return _extremes(kind, values, low, high), counts, sizes
-    sums = _sums(values, low, high)
-    if kind == "sum":
-        return sums, counts, sizes
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return sums / counts, counts, sizes
-
-
-def _prefix(values: Ints) -> Ints:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
-
-
-def _sums(values: pl.Series, low: Ints, high: Ints) -> NDArray[Any]:
-    if not values.dtype.is_float():
-        # Differences of prefix sums are exact for whole numbers, and only for them.
-        prefix = _prefix(values.cast(pl.Int64).fill_null(0).to_numpy())
-        return prefix[high] - prefix[low]
-    return _reduced(np.add, values.cast(pl.Float64).fill_null(0.0).to_numpy(), low, high, 0.0)
-
-
-def _extremes(kind: str, values: pl.Series, low: Ints, high: Ints) -> NDArray[Any]:
-    if values.dtype.is_float():
-        numbers: NDArray[Any] = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return _reduced(np.fmin if kind == "min" else np.fmax, numbers, low, high, float("nan"))
-    limit = np.iinfo(np.int64).max if kind == "min" else np.iinfo(np.int64).min
-    whole = values.cast(pl.Int64).fill_null(int(limit)).to_numpy()
-    return _reduced(np.minimum if kind == "min" else np.maximum, whole, low, high, 0)
-
-
-def _reduced(operation: np.ufunc, values: NDArray[Any], low: Ints, high: Ints, empty: float) -> NDArray[Any]:
-    """Reduce each range by itself, so that a result depends on its own values only."""
-    found = np.full(len(low), empty, values.dtype)
-    full = np.flatnonzero(high > low)
-    if len(full):
-        edges = np.stack([low[full], high[full]], axis=1).ravel()
-        padded = np.concatenate([values, values[:1]])  # a range may end behind the last value
-        found[full] = operation.reduceat(padded, edges)[::2]
-    return found
+    def _sum(self, values: _Values) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        found = self._exact(values, values.numbers).rounded()
+        if values.odd:
+            nan, up, down = (self._whole(odd) > 0 for odd in values.odd)
+            found[up], found[down] = np.inf, -np.inf
+            found[nan | (up & down)] = np.nan
+        return found

@@ -55,19 +55,34 @@ def by_brute_force(
 ) -> list[int | None]:
     found: list[int | None] = []
     for number, (entity, as_of) in enumerate(questions.select("entity", "as_of").iter_rows()):
+        current = {}
+        for row in sorted(rows.iter_rows(named=True), key=lambda row: (row["available_at"], row["_sequence"])):
+            if row["available_at"] <= as_of:
+                current[row["_key_digest"]] = row
         candidates = [
             row
-            for row in rows.iter_rows(named=True)
+            for row in current.values()
             if entity is not None
             and row["entity"] == entity
             and row["event_time"] <= as_of
-            and row["available_at"] <= as_of
             and (own is None or row["_key_digest"] != own[number])
         ]
         best = max(candidates, key=lambda row: (row["event_time"], row["available_at"], row["_sequence"]), default=None)
         fresh = best is not None and (ttl is None or as_of - best["event_time"] <= ttl)
         found.append(best["value"] if best is not None and fresh else None)
     return found
+
+
+def test_a_correction_that_moves_the_event_back_retires_what_it_corrects() -> None:
+    rows = rows_of([("JFK", 5, 0, 1), ("JFK", 3, 4, 1), ("JFK", 4, 0, 2)])
+    joined = asof_join(questions_of([("JFK", 6), ("JFK", 7)]), rows, by=["entity"], ttl=None)
+    assert joined["value"].to_list() == [0, 2]
+
+
+def test_a_correction_of_another_entity_retires_what_it_corrects() -> None:
+    rows = rows_of([("JFK", 5, 0, 1), ("EWR", 5, 2, 1)])
+    joined = asof_join(questions_of([("JFK", 6), ("JFK", 7), ("EWR", 7)]), rows, by=["entity"], ttl=None)
+    assert joined["value"].to_list() == [0, None, 1]
 
 
 entities = st.sampled_from(["JFK", "EWR", None])

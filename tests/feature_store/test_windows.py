@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store import windows
+from feature_store import window_rows
 from feature_store.windows import Spans, aggregate
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
@@ -34,6 +34,13 @@ AGGREGATES = {
     "of_kind": col("delay").filter(col("kind") == "a").sum(),
     "ratio": col("delay").sum() / col("whole").sum(),
     "several": col("delay").len() > 1,
+    "newest": col("delay").last(),
+    "newest_kind": col("kind").last(),
+    "delays": col("delay").n_unique(),
+    "whole_spread": col("whole").std(),
+    "any_late": (col("delay") > 1).max(),
+    "last_day": col("event_time").dt.date().max(),
+    "unknown": col("delay").is_null().sum(),
 }
 
 
@@ -74,7 +81,7 @@ def asked(raw: list[tuple[str | None, int, int]], over: int) -> tuple[pl.DataFra
     questions = pl.DataFrame({"entity": [entity for entity, *_ in raw]}, schema_overrides={"entity": pl.String})
     as_of = pl.Series([at(hours) for _, hours, _ in raw], dtype=UTC_US).to_physical().to_numpy()
     own = np.array([key for *_, key in raw], dtype=np.int64)
-    return questions, Spans(as_of - over * HOUR, as_of, as_of, own)
+    return questions, Spans(as_of, over * HOUR, own=own)
 
 
 def by_brute_force(
@@ -91,6 +98,7 @@ def by_brute_force(
             col("event_time") <= as_of,
             col("_key_digest") != own,
         )
+        inside = inside.sort("event_time", "available_at", "_sequence")
         found.append(inside.select(**aggregates).row(0, named=True))
     return found
 
@@ -169,7 +177,7 @@ def test_floats_are_the_same_bit_for_bit_from_whatever_start_and_in_whatever_pie
     whole = aggregate(questions, rows_of(raw), spans, by=["entity"], aggregates=chosen)
     recent = [row for row in raw if row[1] > 450 - 241]
     assert bits(aggregate(questions, rows_of(recent), spans, by=["entity"], aggregates=chosen)) == bits(whole)
-    monkeypatch.setattr(windows, "_PAIRS_AT_ONCE", 5000)
+    monkeypatch.setattr(window_rows, "_PAIRS_AT_ONCE", 5000)
     # One row that comes late makes windows be picked row by row.
     late = [*raw, ("JFK", 700, 500, 99_999, 1.0)]
     assert bits(aggregate(questions, rows_of(late), spans, by=["entity"], aggregates=chosen)) == bits(whole)
