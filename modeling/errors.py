@@ -12,7 +12,8 @@ ModelingError
 ├── TooFewBlocksError (StatisticsError)     too few independent blocks for an interval
 ├── UndefinedMetricError (StatisticsError)  a metric that these rows do not define
 ├── UntrustedTypeError (TypeError)          a model file that holds types nobody vouched for
-└── UnreadableModelError (ValueError)       a file that is no model, or a damaged one
+├── UnreadableModelError (ValueError)       a file that is no model, or a damaged one
+└── UnreadablePlanError (ValueError)        a file that is no compiled plan, or one that does not hold together
 
 `statistics.StatisticsError` is a `ValueError`, and what the standard library raises for too little data.
 """
@@ -152,4 +153,14 @@ class UnreadableModelError(ModelingError, ValueError):
         super().__init__(
             f"{path} cannot be read as a model: {problem}. "
             f"Restore the file, or train again with the libraries installed here."
+        )
+
+
+class UnreadablePlanError(ModelingError, ValueError):
+    """A file that is no compiled plan, or one that does not hold together."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The file cannot be used as a compiled plan: {problem}. "
+            f"Restore it, or register the model again; until then its pipeline answers, slower."
         )

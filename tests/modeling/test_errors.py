@@ -68,6 +68,11 @@ MESSAGES = [
         "model.skops cannot be read as a model: File is not a zip file. "
         "Restore the file, or train again with the libraries installed here.",
     ),
+    (
+        errors.UnreadablePlanError("a child before its parent"),
+        "The file cannot be used as a compiled plan: a child before its parent. "
+        "Restore it, or register the model again; until then its pipeline answers, slower.",
+    ),
 ]
 
 

@@ -1,0 +1,120 @@
+"""Who computes a plan: machine code where numba is installed, else NumPy; the bits are the same."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from modeling.plan import trees as flat
+from modeling.plan.features import Op, Program
+from modeling.plan.trees import Trees
+from modeling.tasks import Floats
+
+
+class Engine(Protocol):
+    """Computes the features and the scores of rows."""
+
+    def features(self, program: Program, inputs: Floats) -> Floats | None:
+        """Features of n rows of inputs, (n, features); none where the pipeline would raise."""
+
+    def scores(self, trees: Trees, X: Floats) -> Floats:
+        """Scores of n rows of features, (n, k)."""
+
+    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
+        """A function from one row of inputs to its scores, (k,)."""
+
+
+@functools.cache
+def engine() -> Engine:
+    """The fastest one that is installed."""
+    return Numba() if importlib.util.find_spec("numba") else Numpy()
+
+
+class Numba:
+    """Machine code; the first use of a process reads it from numba's cache on disk, or compiles it for seconds."""
+
+    def features(self, program: Program, inputs: Floats) -> Floats | None:
+        from modeling.plan import kernel
+
+        X = np.empty((len(inputs), program.source.size))
+        fine = kernel.features(inputs, _steps(program), X)
+        return X if fine else None
+
+    def scores(self, trees: Trees, X: Floats) -> Floats:
+        from modeling.plan import kernel
+
+        out = np.repeat(trees.base[None, :], len(X), axis=0)
+        kernel.score_rows(X, _forest(trees), out)
+        return out
+
+    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
+        from modeling.plan import kernel
+
+        steps, forest, base = _steps(program), _forest(trees), trees.base
+        score_row = kernel.score_row
+
+        def answer(inputs: Floats) -> Floats | None:
+            found: Floats = score_row(inputs, steps, forest, base)
+            return found if found.size else None
+
+        return answer
+
+
+class Numpy:
+    """The same without machine code."""
+
+    def features(self, program: Program, inputs: Floats) -> Floats | None:
+        X = inputs[:, program.source]
+        with np.errstate(all="ignore"):
+            for feature, (start, stop) in enumerate(zip(program.starts, program.starts[1:], strict=False)):
+                for place in range(start, stop):
+                    found = _step(X[:, feature], Op(program.ops[place]), float(program.values[place]), program.tables)
+                    if found is None:
+                        return None
+                    X[:, feature] = found
+        return X
+
+    def scores(self, trees: Trees, X: Floats) -> Floats:
+        return flat.scores(trees, X)
+
+    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
+        def answer(inputs: Floats) -> Floats | None:
+            X = self.features(program, inputs[None, :])
+            return None if X is None else self.scores(trees, X)[0]
+
+        return answer
+
+
+def _steps(program: Program) -> tuple[Any, ...]:
+    return program.source, program.starts, program.ops, program.values, program.tables
+
+
+def _forest(trees: Trees) -> tuple[Any, ...]:
+    return trees.nodes, trees.roots, trees.outputs, trees.leaves, trees.sets
+
+
+_ARITHMETIC: dict[Op, Callable[[Floats, float], Floats]] = {
+    Op.SUBTRACT: np.subtract,
+    Op.DIVIDE: np.divide,
+    Op.MULTIPLY: np.multiply,
+    Op.ADD: np.add,
+    Op.FILL: lambda x, value: np.where(np.isnan(x), value, x),
+    Op.IS_NAN: lambda x, _: np.isnan(x).astype(np.float64),
+    Op.FLOAT32: lambda x, _: x.astype(np.float32).astype(np.float64),
+    Op.AT_LEAST: lambda x, value: np.where(x < value, value, x),
+    Op.AT_MOST: lambda x, value: np.where(x > value, value, x),
+}
+
+
+def _step(x: Floats, op: Op, value: float, tables: Floats) -> Floats | None:
+    if op is Op.TABLE:
+        return tables[int(value) + x.astype(np.intp)]
+    if op is Op.FINITE:
+        return x if np.isfinite(x).all() else None
+    if op is Op.NOT_INFINITE:
+        return None if np.isinf(x).any() else x
+    return _ARITHMETIC[op](x, value)
