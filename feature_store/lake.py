@@ -13,9 +13,23 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake import exceptions as delta
 
 from feature_store.compaction import Compaction, Keep, Vacuumed, compact, vacuum
-from feature_store.errors import AppendConflictError, SchemaChangedError, TableChangedError, TableNotFoundError
+from feature_store.errors import (
+    AppendConflictError,
+    MissingColumnsError,
+    SchemaChangedError,
+    TableChangedError,
+    TableNotFoundError,
+)
 from feature_store.lake_lock import TableLock, lock_path
-from feature_store.lake_log import KEEP_LOG, KEPT_LOG, batch_commit, bytes_in_memory, check_files, open_table
+from feature_store.lake_log import (
+    KEEP_LOG,
+    KEPT_LOG,
+    batch_commit,
+    bytes_in_memory,
+    check_files,
+    open_table,
+    scan_table,
+)
 from feature_store.storage_trouble import Trouble
 from feature_store.stored_files import tables_under
 
@@ -143,15 +157,16 @@ class Lake:
 
         Raises:
             TableNotFoundError: there is no such table.
+            MissingColumnsError: it lacks a column.
             VersionRemovedError: the version that is read was vacuumed.
         """
         held = self._current(table)
         if held.rows is None:
             check_files(held.table, self._url(table), self._trouble(table))
             self._hold(table, held)
-        rows = held.rows.lazy() if held.rows is not None else pl.scan_delta(held.table)
+        rows = held.rows.lazy() if held.rows is not None else scan_table(held.table)
         with self._trouble(table):
-            return (rows if columns is None else rows.select(list(columns))).collect()
+            return self._selected(table, held, rows, columns).collect()
 
     def scan(self, table: str, columns: Collection[str] | None = None) -> pl.LazyFrame:
         """Every row of the table as it is now, read when collected, and only the columns that are used.
@@ -161,6 +176,7 @@ class Lake:
 
         Raises:
             TableNotFoundError: there is no such table.
+            MissingColumnsError: it lacks a column.
         """
         held = self._current(table)
         if held.rows is not None:
@@ -169,8 +185,8 @@ class Lake:
             # A table of its own, because a lazy frame reads the version at which its table is when it is collected.
             opened = open_table(self._url(table), self.storage_options, self._trouble(table, held.version))
             check_files(opened, self._url(table), self._trouble(table))
-            rows = pl.scan_delta(opened)
-        return rows if columns is None else rows.select(list(columns))
+            rows = scan_table(opened)
+        return self._selected(table, held, rows, columns)
 
     def reading(self, table: str) -> Trouble:
         """A context in which a lazy frame of `scan` is collected: what goes wrong is raised as one of our errors."""
@@ -225,7 +241,7 @@ class Lake:
         if name not in self._locks:
             with self._trouble(name):
                 path = lock_path(self.root, name, self.limits.lock_folder)
-            self._locks[name] = TableLock(path, name, self.limits.lock_seconds)
+            self._locks[name] = TableLock(path, self._trouble(name), self.limits.lock_seconds)
         return self._locks[name]
 
     def compact(self, table: str) -> Compaction:
@@ -302,10 +318,18 @@ class Lake:
             held.rows = None
         self._make_room(table, held.bytes)
 
+    def _selected(self, table: str, held: _Held, rows: pl.LazyFrame, columns: Collection[str] | None) -> pl.LazyFrame:
+        if columns is None:
+            return rows
+        missing = set(columns) - set(self._schema(table, held))
+        if missing:
+            raise MissingColumnsError(table, missing, self._schema(table, held))
+        return rows.select(list(columns))
+
     def _schema(self, table: str, held: _Held) -> dict[str, pl.DataType]:
         if held.schema is None:
             with self._trouble(table):
-                held.schema = dict(pl.scan_delta(held.table).collect_schema())
+                held.schema = dict(scan_table(held.table).collect_schema())
         return dict(held.schema)
 
     def _hold(self, table: str, held: _Held) -> None:
@@ -313,7 +337,7 @@ class Lake:
         if bytes_in_memory(held.table, self._schema(table, held)) > self.limits.hold_bytes:
             return
         with self._trouble(table):
-            rows = pl.read_delta(held.table)
+            rows = scan_table(held.table).collect()
         if rows.estimated_size() <= self.limits.hold_bytes:
             held.rows = rows
             self._make_room(table, held.bytes)

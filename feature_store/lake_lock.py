@@ -12,6 +12,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from feature_store.errors import TableLockedError
+from feature_store.storage_trouble import Trouble
 
 
 class TableLock:
@@ -22,20 +23,22 @@ class TableLock:
 
     Raises:
         TableLockedError: another process held it for `seconds`.
+        LakeAccessError: the folder of locks may not be written to.
     """
 
-    def __init__(self, path: Path, table: str, seconds: float) -> None:
-        self._table, self._seconds = table, seconds
+    def __init__(self, path: Path, trouble: Trouble, seconds: float) -> None:
+        self._trouble, self._seconds = trouble, seconds
         self._lock = FileLock(path)
         self._holder = path.with_suffix(".holder")
 
     def __enter__(self) -> TableLock:
-        try:
-            self._lock.acquire(timeout=self._seconds)
-        except Timeout as error:
-            raise TableLockedError(self._table, self._seconds, self._held_by()) from error
-        if self._lock.lock_counter == 1:
-            self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        with self._trouble:
+            try:
+                self._lock.acquire(timeout=self._seconds)
+            except Timeout as error:
+                raise TableLockedError(self._trouble.table, self._seconds, self._held_by()) from error
+            if self._lock.lock_counter == 1:
+                self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         return self
 
     def __exit__(

