@@ -23,6 +23,7 @@ FeatureStoreError
 ├── ExpectationFailedToRunError (RuntimeError)   an expectation that raised instead of answering
 ├── NaiveMomentError (ValueError)          a moment without time zone
 ├── SumOverflowError (OverflowError)       a sum of whole numbers beyond 64 bits
+├── SpecNotReadableError (LookupError)     a stored specification that cannot be read back
 └── ManifestMismatchError (ValueError)     a training set asked for with another specification
 """
 
@@ -269,6 +270,13 @@ class SumOverflowError(FeatureStoreError, OverflowError):
             f"A window's whole numbers add up to {total}, which 64 bits cannot hold. "
             f"Cast the column to a float in the aggregate, for example col(...).cast(float).sum()."
         )
+
+
+class SpecNotReadableError(FeatureStoreError, LookupError):
+    """A stored specification that cannot be read back."""
+
+    def __init__(self, what: str, problem: str, fix: str) -> None:
+        super().__init__(f"The stored specification cannot be read: {what} {problem}. {fix}.")
 
 
 class ManifestMismatchError(FeatureStoreError, ValueError):

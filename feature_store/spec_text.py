@@ -47,7 +47,8 @@ def _plain(part: Any) -> Any:
             named = {one.name: getattr(part, one.name) for one in fields(part) if one.name != "read"}
             return {type(part).__name__: {name: _plain(value) for name, value in named.items()}}
         case _ if callable(part):
-            return {"function": f"{part.__module__}:{part.__qualname__}", "sha256": code_hash(part)}
+            # Where a function lies does not change what it means, and a model file's module has a name of its own.
+            return {"function": part.__qualname__, "sha256": code_hash(part)}
     return _plain_value(part)
 
 

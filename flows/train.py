@@ -16,6 +16,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from feature_store import training_set as stored
+from feature_store.rebuilding import PARTS
 from flows.decide import judge
 from flows.features.lineage import VIEWS_TAG, views_tag
 from flows.features.views import view_versions
@@ -33,7 +34,7 @@ from lifecycle.evidence import ChallengerFacts, Verdict
 from lifecycle.moments import iso, parse_moment
 from lifecycle.ports import Alias, RegisteredVersion
 from lifecycle.records import to_plain
-from mlflow_plugins.dataset_source import LakeDatasetSource
+from mlflow_plugins.dataset_source import LONGEST, LakeDatasetSource, packed
 from mlflow_plugins.models import GOLDEN, MANIFEST, REFERENCE, Golden, ModelPackage, golden_of
 from modeling import export, gates
 from modeling import training as fitting
@@ -211,14 +212,16 @@ def _params(model: Model, result: fitting.TrainingResult) -> dict[str, object]:
 def lake_source(step: Step, known: stored.TrainingSet) -> LakeDatasetSource:
     """Where the training set can be made again from."""
     manifest = known.manifest
-    return LakeDatasetSource(
+    source = LakeDatasetSource(
         lake=step.loop.settings.lake_root,
         table_versions=manifest["tables"],
         views=manifest["views_digest"],
         as_of=iso(step.as_of),
         rows=known.frame.height,
         content_hash=manifest["content_digest"],
+        definition=packed({name: manifest[name] for name in ("start", *PARTS)}),
     )
+    return source if len(source.to_json()) <= LONGEST else replace(source, definition="")
 
 
 def _log_figures(step: Step, challenger: Challenger) -> None:

@@ -62,6 +62,7 @@ class DatasetNotStoredError(MlflowPluginsError, LookupError):
 
     def __init__(self, lake: str, as_of: str, rows: int) -> None:
         super().__init__(
-            f"The {rows} rows asked as of {as_of} are not stored with the run; "
-            f"they are made again from the lake at {lake!r}. Make them with: incumbent rerun RUN."
+            f"The {rows} rows asked as of {as_of} are not stored with the run, and the definition that would make "
+            f"them again from the lake at {lake!r} was not logged, or was longer than MLflow keeps. "
+            f"Train again: newer runs keep it."
         )

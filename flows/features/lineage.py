@@ -21,7 +21,7 @@ FLOW_RUN_URL = "prefect.flow_run_url"
 
 def views_tag(views: Mapping[str, str]) -> str:
     """Views and their versions as a tag has them: `latest(weather)@1f0c6f0d2b11, request(carrier)@...`."""
-    return ", ".join(f"{name}@{version}" for name, version in views.items())
+    return ", ".join(f"{name}@{version}" for name, version in sorted(views.items()))
 
 
 def manifest_of(loop: Loop, model: Model, version: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from feature_store.errors import (
     SchemaChangedError,
     SpanTextError,
     SpecError,
+    SpecNotReadableError,
     SumOverflowError,
     TableChangedError,
     TableDamagedError,
@@ -155,6 +156,11 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         NaiveMomentError("as_of", "2013-01-01"),
         ValueError,
         "as_of is '2013-01-01', which has no time zone. Give a datetime with one, for example in UTC.",
+    ),
+    (
+        SpecNotReadableError("function 'hour'", "is not loaded", "Load the model file first"),
+        LookupError,
+        "The stored specification cannot be read: function 'hour' is not loaded. Load the model file first.",
     ),
     (
         ManifestMismatchError("views", "a", "b"),

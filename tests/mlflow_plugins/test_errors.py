@@ -23,8 +23,9 @@ MESSAGES = {
         "'ab' is the beginning of several decisions: ['abc', 'abd']. Write more of the id."
     ),
     errors.DatasetNotStoredError("s3://lake", "2013-03-01T00:00:00Z", 7): (
-        "The 7 rows asked as of 2013-03-01T00:00:00Z are not stored with the run; they are made again from the "
-        "lake at 's3://lake'. Make them with: incumbent rerun RUN."
+        "The 7 rows asked as of 2013-03-01T00:00:00Z are not stored with the run, and the definition that would "
+        "make them again from the lake at 's3://lake' was not logged, or was longer than MLflow keeps. Train again: "
+        "newer runs keep it."
     ),
 }
 

@@ -18,7 +18,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from lifecycle.run_tags import AS_OF, FLOW_RUN_ID, tagged
 from mlflow_plugins.connection import Connection
-from mlflow_plugins.dataset_source import LakeDatasetSource
+from mlflow_plugins.dataset_source import LakeDatasetSource, packed, store_options, unpacked
 from mlflow_plugins.errors import DatasetNotStoredError
 from mlflow_plugins.run_context import IncumbentRunContext
 from mlflow_plugins.tracking import MlflowTracker
@@ -122,9 +122,33 @@ def test_a_source_comes_back_as_it_was(there_and_back: Callable[[LakeDatasetSour
     assert there_and_back(SOURCE) == SOURCE
 
 
-def test_the_rows_of_a_source_are_made_again_by_a_command() -> None:
-    with pytest.raises(DatasetNotStoredError, match="incumbent rerun RUN"):
+def test_a_source_without_a_definition_cannot_make_its_rows_again() -> None:
+    with pytest.raises(DatasetNotStoredError, match="Train again: newer runs keep it"):
         SOURCE.load()
+
+
+def test_a_source_that_an_earlier_release_logged_is_still_read() -> None:
+    earlier = {name: value for name, value in SOURCE.to_dict().items() if name != "definition"}
+
+    assert LakeDatasetSource.from_dict(earlier) == SOURCE
+
+
+def test_a_lake_in_a_bucket_is_reached_by_the_variables_of_the_settings() -> None:
+    variables = {
+        "INCUMBENT_LAKE__OPTIONS": '{"aws_region": "x", "aws_endpoint_url": "http://127.0.0.1:9"}',
+        "INCUMBENT_LAKE__OPTIONS__AWS_REGION": "y",
+        "HOME": "/home/me",
+    }
+
+    assert store_options(variables) == {"aws_region": "y", "aws_endpoint_url": "http://127.0.0.1:9"}
+    assert store_options({}) == {}
+
+
+def test_a_definition_is_packed_short_and_comes_back() -> None:
+    definition = {"views": '{"Column":"a"}' * 5000, "start": None}
+
+    assert unpacked(packed(definition)) == definition
+    assert len(packed(definition)) < 2000
 
 
 def public_or_abstract(interface: type) -> list[tuple[str, Callable[..., object]]]:
