@@ -1,0 +1,272 @@
+"""The server as one ASGI application: the hot path, and who may ask for how much."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from mlflow_plugins.deployment.asgi import (
+    CLOSE,
+    JSON,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    adding,
+    has_gone,
+    replaying,
+    respond,
+    respond_json,
+)
+from mlflow_plugins.deployment.decoding import Values
+from mlflow_plugins.deployment.encoding import encode
+from mlflow_plugins.deployment.lane import Lane
+from mlflow_plugins.deployment.metrics import Board, Counts
+from mlflow_plugins.deployment.mlflow_app import Kept, ask
+from mlflow_plugins.deployment.options import Access, Limits
+from mlflow_plugins.deployment.routes import NOTHING, Routes
+from mlflow_plugins.deployment.served import Served, Tier
+from mlflow_plugins.errors import ClientGoneError
+
+# What MLflow reads as JSON without a further look, as clients spell it; any other spelling is for MLflow to read.
+JSON_TYPES = frozenset({
+    b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8",
+    b"application/json; charset=UTF-8", b"application/json;charset=UTF-8",
+})  # fmt: skip
+OPEN_PATHS = frozenset({"/ping", "/health", "/ready", "/v2/health/live", "/v2/health/ready"})
+INLINE_ROWS = 512  # a compiled plan answers so many in well under a millisecond, less than a thread would cost
+MLFLOW_TURNS = 4
+TIMED_OUT = b"Request processing time exceeded limit"  # MLflow's words
+
+
+Pages = Callable[["Application", Scope, Receive, Send], Awaitable[bool]]
+"""Answers an address that it knows; false for another."""
+
+
+class Answered(NamedTuple):
+    """A request with its answer, as the hooks see it.
+
+    Attributes:
+        values: decoded columns in the order of the signature; none where MLflow answered.
+        predictions: of the fast path, none where MLflow answered.
+    """
+
+    served: Served
+    scope: Scope
+    request: bytes
+    values: Sequence[Values] | None
+    predictions: Any
+    status: int
+    answer: bytes
+
+
+class Application:
+    """One worker's server.
+
+    Attributes:
+        routes: replaced as a whole; a request takes it once.
+        draining: set when the process has been asked to end.
+        in_flight: requests that were read and not answered yet.
+        problems: what `/ready` should tell besides, such as a version that could not be loaded.
+        before_answer: called with each answer before it is sent, for the request log; what it raises is a 500.
+        after_answer: called after it was sent, for shadow scoring.
+        pages: asked in turn about everything but scoring.
+    """
+
+    def __init__(self, limits: Limits, access: Access, lane: Lane, pages: Sequence[Pages] = ()) -> None:
+        self.routes: Routes = NOTHING
+        self.draining = False
+        self.in_flight = 0
+        self.counts = Counts()
+        self.board = Board(self.counts)
+        self.problems: list[str] = []
+        self.lane = lane
+        self.limits = limits
+        self.before_answer: Callable[[Answered], Headers] | None = None
+        self.after_answer: Callable[[Answered], None] | None = None
+        self.pages = pages
+        self.redacts = access.redact
+        self._bearer = None if access.token is None else b"Bearer " + access.token.encode()
+        self._turns = asyncio.Semaphore(MLFLOW_TURNS)
+        self._timeout = _mlflow_timeout()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if self.draining:
+            send = adding((CLOSE,), send)
+        if self._bearer is not None and not self._allowed(scope):
+            await self.refuse(send, "token", 401, "Send the token of this server: Authorization: Bearer TOKEN.")
+            return
+        served = self.routes.invocations.get(scope["path"])
+        if served is not None and scope["method"] == "POST":
+            body = await self.read(scope, receive, send)
+            if body is not None:
+                await self._score(served, scope, body, receive, send)
+        else:
+            await self._elsewhere(scope, receive, send)
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything but scoring: our own pages, then MLflow's."""
+        for pages in self.pages:
+            if await pages(self, scope, receive, send):
+                return
+        default = self.routes.default
+        if default is not None:
+            await default.mlflow(scope, receive, adding(default.headers, send))
+        else:
+            await self.refuse_work(send, "No model is loaded yet. Try again later.")
+
+    async def read(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
+        """The whole body; none when it was too large, which was answered, or when the client has gone."""
+        length = header(scope, b"content-length")
+        limit = self.limits.body
+        if length is not None and length.isdigit() and int(length) > limit:
+            await self._too_large(send)
+            return None
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part: bytes = message["body"]
+            body = body + part if body else part
+            if len(body) > limit:
+                await self._too_large(send)
+                return None
+            if not message["more_body"]:
+                return body
+
+    def full(self) -> bool:
+        """Whether this worker has as much work as it takes on."""
+        return self.in_flight >= self.limits.queue
+
+    async def refuse_work(self, send: Send, told: str | None = None) -> None:
+        """Ask the client to come again."""
+        retry = (b"retry-after", b"%d" % self.limits.retry_after)
+        full = f"This server has {self.in_flight} requests to answer and takes no more. Try again later."
+        await self.refuse(send, "queue", 503, told or full, (retry,))
+
+    async def refuse(self, send: Send, reason: str, status: int, told: str, headers: Headers = ()) -> None:
+        """Turn a request away, in MLflow's form of an error."""
+        self.counts.refused[(reason,)] += 1
+        if status == 401:
+            headers = ((b"www-authenticate", b"Bearer"),)
+        await respond_json(send, {"error_code": _CODES[status], "message": told}, status, headers)
+
+    async def predict(self, served: Served, values: Sequence[Values], receive: Receive) -> Any:
+        """What the model answers to decoded columns: here and now where that is cheap, else in its turn.
+
+        Raises:
+            ClientGoneError: the client closed the connection while it waited.
+            TimeoutError: it took longer than MLflow would wait.
+            Exception: whatever the model raised.
+        """
+        if served.tier is Tier.COMPILED and len(values[0]) <= INLINE_ROWS:
+            assert served.predict is not None  # a tier beyond MLflow's own has one
+            return served.predict(values)
+        async with asyncio.timeout(self._timeout):
+            return await self.lane.predict(served, values, receive)
+
+    async def _score(self, served: Served, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        if self.in_flight >= self.limits.queue:
+            await self.refuse_work(send)
+            return
+        started = perf_counter()
+        self.in_flight += 1
+        try:
+            decoder = served.decoder
+            if decoder is not None and header(scope, b"content-type") in JSON_TYPES:
+                values = decoder.decode(body)
+                if values is not None and await self._fast(served, scope, (body, values, started), receive, send):
+                    return
+            await self._by_mlflow(served, scope, (body, started), receive, send)
+        finally:
+            self.in_flight -= 1
+
+    async def _fast(
+        self, served: Served, scope: Scope, asked: tuple[bytes, list[Values], float], receive: Receive, send: Send
+    ) -> bool:
+        """Answer on the fast path; false where MLflow has to."""
+        body, values, started = asked
+        try:
+            predictions = await self.predict(served, values, receive)
+            status, answer = 200, encode(predictions)
+        except ClientGoneError:
+            return True
+        except TimeoutError:
+            predictions, status, answer = None, 504, TIMED_OUT
+        except Exception:  # noqa: BLE001  # whatever it was, MLflow's code meets it too, and words the answer
+            return False
+        more = served.headers
+        if self.before_answer is not None:
+            more += self.before_answer(Answered(served, scope, body, values, predictions, status, answer))
+        await respond(send, status, answer, (JSON, *more))
+        self.counts.answered(
+            (served.model, str(served.version), "fast", str(status)), len(values[0]), perf_counter() - started
+        )
+        if self.after_answer is not None:
+            self.after_answer(Answered(served, scope, body, values, predictions, status, answer))
+        return True
+
+    async def _by_mlflow(
+        self, served: Served, scope: Scope, asked: tuple[bytes, float], receive: Receive, send: Send
+    ) -> None:
+        body, started = asked
+        kept = Kept()
+        async with self._turns:
+            if has_gone(receive):
+                self.lane.dropped += 1
+                return
+            try:
+                await ask(served.mlflow, scope, replaying(body, receive), kept)
+            finally:
+                # Where MLflow's app fails altogether it answers 500 first and raises then; the server logs that.
+                if kept.status:
+                    await self._pass_on(served, scope, (body, started), kept, send)
+
+    async def _pass_on(self, served: Served, scope: Scope, asked: tuple[bytes, float], kept: Kept, send: Send) -> None:
+        body, started = asked
+        if self.redacts:
+            kept.redact()
+        more = served.headers
+        answered = Answered(served, scope, body, None, None, kept.status, kept.body)
+        if self.before_answer is not None:
+            more += self.before_answer(answered)
+        await send({"type": "http.response.start", "status": kept.status, "headers": [*kept.headers, *more]})
+        await send({"type": "http.response.body", "body": kept.body})
+        labels = (served.model, str(served.version), "mlflow", str(kept.status))
+        self.counts.answered(labels, 0, perf_counter() - started)
+        if self.after_answer is not None:
+            self.after_answer(answered)
+
+    async def _too_large(self, send: Send) -> None:
+        told = f"The body is larger than the {self.limits.body} bytes that this server takes. Send fewer rows at once."
+        await self.refuse(send, "body", 413, told, (CLOSE,))
+
+    def _allowed(self, scope: Scope) -> bool:
+        if scope["path"] in OPEN_PATHS:
+            return True
+        given = header(scope, b"authorization") or b""
+        return hmac.compare_digest(given, self._bearer or b"")
+
+
+_CODES = {401: "UNAUTHENTICATED", 413: "INVALID_PARAMETER_VALUE", 503: "TEMPORARILY_UNAVAILABLE"}
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of this name, as Starlette takes it."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+def _mlflow_timeout() -> float:
+    from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
+
+    return float(MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.get())

@@ -1,0 +1,152 @@
+"""From a stored model to one that is served: verified, warm, and on the highest tier that proves itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_plugins import loader
+from mlflow_plugins.deployment.columns import Column, columns_of
+from mlflow_plugins.deployment.decoding import Decoder, Values
+from mlflow_plugins.deployment.frames import to_frame
+from mlflow_plugins.deployment.mlflow_app import mlflow_app
+from mlflow_plugins.deployment.options import StoredModel
+from mlflow_plugins.deployment.proving import Sample, problem_of, sample_of
+from mlflow_plugins.deployment.served import Output, Predict, Served, Tier, headers_of
+from mlflow_plugins.models import GOLDEN, PREDICT_FUNCTIONS
+
+_log = logging.getLogger(__name__)
+
+FindPlan = Callable[[Any, Path, Sequence[Column]], Predict | None]
+"""Looks for a compiled plan: pipeline, folder of the version and columns to the plan's predict, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A version as it came from its folder.
+
+    Attributes:
+        predict: a frame in the dtypes of the signature to what the pyfunc answers.
+        pipeline: of our own models, what a plan is compiled from.
+        rows: to prove tiers on; none where the model brings none.
+    """
+
+    pyfunc: Any
+    predict: Callable[[pd.DataFrame], Any]
+    pipeline: Any = None
+    rows: pd.DataFrame | None = None
+
+
+@dataclass(slots=True)
+class _Choice:
+    """The tier that was chosen, and why none above it."""
+
+    tier: Tier = Tier.MLFLOW
+    predict: Predict | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def load_served(stored: StoredModel, find_plan: FindPlan | None = None) -> Served:
+    """Load a version, and let each faster tier prove that its bytes are MLflow's.
+
+    Args:
+        find_plan: finds the compiled plan of a version.
+
+    Raises:
+        IntegrityError: something is not what was recorded; nothing of the model has run then.
+        UntrustedTypeError: the file holds a type that neither we nor the operator allow.
+    """
+    loaded = _foreign(stored) if stored.digest is None else _verified(stored)
+    columns = columns_of(loaded.pyfunc.metadata) or ()
+    sample = None
+    if columns and loaded.rows is not None:
+        sample = sample_of(loaded.rows, columns, loaded.pyfunc)
+    choice = _choose(stored, loaded, sample, find_plan)
+    for tier, problem in choice.refused.items():
+        _log.warning("Model %s version %s is not served at tier %s: %s", stored.model, stored.version, tier, problem)
+    return Served(
+        model=stored.model,
+        version=stored.version,
+        epoch=stored.epoch,
+        digest=stored.digest or "",
+        tier=choice.tier,
+        columns=columns,
+        decoder=Decoder(columns) if choice.predict is not None else None,
+        predict=choice.predict,
+        mlflow=mlflow_app(loaded.pyfunc),
+        headers=headers_of(stored.model, stored.version, stored.epoch),
+        output=_output(choice.predict, sample),
+        examples=sample.examples(3) if sample is not None else (),
+        refused=choice.refused,
+    )
+
+
+def _choose(stored: StoredModel, loaded: _Loaded, sample: Sample | None, find_plan: FindPlan | None) -> _Choice:
+    choice = _Choice()
+    if sample is None:
+        choice.refused[Tier.TYPED] = "the signature is not of named scalar columns, or there are no rows to prove it on"
+        return choice
+    highest = stored.tier or Tier.COMPILED
+    for tier, predict in _candidates(stored, loaded, sample.columns, find_plan):
+        if tier.rank > highest.rank:
+            continue
+        problem = problem_of(tier, predict, sample)
+        if problem is None:
+            choice.tier, choice.predict = tier, predict
+            return choice
+        choice.refused[tier] = problem
+    return choice
+
+
+def _candidates(
+    stored: StoredModel, loaded: _Loaded, columns: Sequence[Column], find_plan: FindPlan | None
+) -> list[tuple[Tier, Predict]]:
+    def typed(values: Sequence[Values]) -> Any:
+        return loaded.predict(to_frame(columns, values))
+
+    found: list[tuple[Tier, Predict]] = [(Tier.MICROBATCH, typed), (Tier.TYPED, typed)]
+    plan = find_plan(loaded.pipeline, Path(stored.folder), columns) if find_plan and loaded.pipeline else None
+    return [(Tier.COMPILED, plan), *found] if plan is not None else found
+
+
+def _verified(stored: StoredModel) -> _Loaded:
+    """One of our models: every check of the loader, then MLflow's wrapper around what it loaded."""
+    from mlflow.models import Model
+    from mlflow.pyfunc import PyFuncModel
+    from mlflow.sklearn import _SklearnModelWrapper
+
+    folder = Path(stored.folder)
+    assert stored.digest is not None  # the caller looked
+    checked = loader.load(folder, expected_digest=stored.digest, extra_types=stored.trusted_types)
+    described = Model.load(str(folder))
+    function = PREDICT_FUNCTIONS[checked.task]
+    # MLflow's own wrapper, not its loader: that would read the file again, and trust types that the model names.
+    pyfunc = PyFuncModel(described, _SklearnModelWrapper(checked.pipeline), function, model_id=described.model_id)
+    return _Loaded(pyfunc, getattr(checked.pipeline, function), checked.pipeline, pd.read_parquet(folder / GOLDEN))
+
+
+def _foreign(stored: StoredModel) -> _Loaded:
+    """Any pyfunc model, by MLflow's loader: it runs what the model brings, so the operator has to ask for it."""
+    from mlflow.pyfunc import load_model
+
+    pyfunc = load_model(stored.folder)
+    example = pyfunc.input_example
+    return _Loaded(pyfunc, pyfunc.predict, None, example if isinstance(example, pd.DataFrame) else None)
+
+
+_DATATYPES = {"f8": "FP64", "f4": "FP32", "i8": "INT64", "i4": "INT32", "b1": "BOOL"}
+
+
+def _output(predict: Predict | None, sample: Sample | None) -> Output | None:
+    """What a prediction is, learned from the sample; none where it is no array of numbers."""
+    if predict is None or sample is None:
+        return None
+    found = predict(sample.values)
+    datatype = _DATATYPES.get(found.dtype.str[1:]) if isinstance(found, np.ndarray) else None
+    return Output(datatype, found.shape[1:]) if datatype is not None else None

@@ -1,0 +1,182 @@
+"""What a worker counts, as Prometheus reads it.
+
+On the way of a request these are plain additions. Where several workers share a port, each writes its counts to a file
+of its own every second, and whichever worker is asked adds the files up: counters only grow, whoever answers.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+Labels = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Latency:
+    """Seconds from the whole request to the answer, by bucket."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one answer."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+class Counts:
+    """Counters of one worker.
+
+    Attributes:
+        answers: by model, version, path (`fast` or `mlflow`) and status.
+        rows: answered on the fast path, by model.
+        refused: requests that were turned away, by reason.
+        latency: by model and path.
+    """
+
+    def __init__(self) -> None:
+        self.answers: Counter[Labels] = Counter()
+        self.rows: Counter[Labels] = Counter()
+        self.refused: Counter[Labels] = Counter()
+        self.latency: dict[Labels, Latency] = {}
+
+    def answered(self, labels: Labels, rows: int, seconds: float) -> None:
+        """Count an answer with labels (model, version, path, status)."""
+        self.answers[labels] += 1
+        self.rows[labels[:1]] += rows
+        key = (labels[0], labels[2])
+        if key not in self.latency:
+            self.latency[key] = Latency()
+        self.latency[key].observe(seconds)
+
+    def dump(self) -> bytes:
+        """All counts as JSON."""
+        return json.dumps({
+            "answers": list(self.answers.items()),
+            "rows": list(self.rows.items()),
+            "refused": list(self.refused.items()),
+            "latency": [(key, found.counts, found.total) for key, found in self.latency.items()],
+        }).encode()  # fmt: skip
+
+    @classmethod
+    def load(cls, text: bytes) -> Counts:
+        """What `dump` wrote."""
+        found, counts = json.loads(text), cls()
+        for name in ("answers", "rows", "refused"):
+            getattr(counts, name).update({tuple(labels): value for labels, value in found[name]})
+        counts.latency = {tuple(key): Latency(buckets, total) for key, buckets, total in found["latency"]}
+        return counts
+
+    def add(self, other: Counts) -> None:
+        """Add another worker's."""
+        self.answers.update(other.answers)
+        self.rows.update(other.rows)
+        self.refused.update(other.refused)
+        for key, theirs in other.latency.items():
+            ours = self.latency.setdefault(key, Latency())
+            ours.counts = [a + b for a, b in zip(ours.counts, theirs.counts, strict=True)]
+            ours.total += theirs.total
+
+
+class Board:
+    """Where the counts of all workers come together.
+
+    Args:
+        folder: shared by the workers; none where there is only one.
+        slot: this worker's number. One that takes the place of a dead worker goes on from its counts.
+    """
+
+    def __init__(self, counts: Counts, folder: Path | None = None, slot: int = 0) -> None:
+        self._counts = counts
+        self._folder = folder
+        self._path = folder / f"worker-{slot}.json" if folder else None
+        if self._path is not None and self._path.exists():
+            counts.add(Counts.load(self._path.read_bytes()))
+
+    def publish(self) -> None:
+        """Let the other workers see the counts."""
+        if self._path is None:
+            return
+        fresh = self._path.with_suffix(".new")
+        fresh.write_bytes(self._counts.dump())
+        fresh.replace(self._path)
+
+    def total(self) -> Counts:
+        """The counts of all workers."""
+        if self._folder is None:
+            return self._counts
+        together = Counts()
+        for path in sorted(self._folder.glob("worker-*.json")):
+            together.add(Counts.load(path.read_bytes()))
+        return together
+
+
+class Gauge(NamedTuple):
+    """Something as it stands at this moment."""
+
+    name: str
+    told: str
+    labels: Labels
+    values: Sequence[tuple[Labels, float]]
+
+
+def render(counts: Counts, gauges: Iterable[Gauge]) -> bytes:
+    """Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected([*_families(counts), *_gauges(gauges)]))
+    return generate_latest(registry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    families: list[Metric]
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self.families)
+
+
+def _families(counts: Counts) -> Iterator[Metric]:
+    named: tuple[tuple[str, str, tuple[str, ...], Counter[Labels]], ...] = (
+        ("incumbent_answers", "Answers to scoring requests", ("model", "version", "path", "status"), counts.answers),
+        ("incumbent_rows", "Rows answered on the fast path", ("model",), counts.rows),
+        ("incumbent_refused", "Requests turned away", ("reason",), counts.refused),
+    )
+    for name, told, labels, values in named:
+        family = CounterMetricFamily(name, told, labels=labels)
+        for key, value in sorted(values.items()):
+            family.add_metric(key, value)
+        yield family
+    yield _latency(counts)
+
+
+def _latency(counts: Counts) -> Metric:
+    family = HistogramMetricFamily(
+        "incumbent_answer_seconds", "From the whole request to the answer", labels=("model", "path")
+    )
+    for key, found in sorted(counts.latency.items()):
+        buckets, running = [], 0
+        for limit, count in zip([*map(str, BUCKETS), "+Inf"], found.counts, strict=True):
+            running += count
+            buckets.append((limit, running))
+        family.add_metric(key, buckets, found.total)
+    return family
+
+
+def _gauges(gauges: Iterable[Gauge]) -> Iterator[Metric]:
+    for name, told, labels, values in gauges:
+        family = GaugeMetricFamily(name, told, labels=labels)
+        for key, value in values:
+            family.add_metric(key, value)
+        yield family

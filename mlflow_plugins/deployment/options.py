@@ -1,0 +1,89 @@
+"""How a server runs: limits, who may ask, and what it serves; handed to the workers as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mlflow_plugins.deployment.served import Tier
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker takes on. Times are seconds.
+
+    Attributes:
+        queue: requests that were read and not answered yet; one more is answered 503 with `Retry-After`.
+        connections: open connections.
+        body: bytes of a body; more is answered 413.
+        headers: bytes of a request's head.
+        head_timeout: for the head of a request, from its first byte.
+        body_timeout: for the whole request, from its first byte.
+        keep_alive: how long a connection may stay open without a request.
+        drain: how long requests are still taken after SIGTERM, while `/ready` says 503.
+        retry_after: what `Retry-After` says.
+    """
+
+    queue: int = 256
+    connections: int = 4096
+    body: int = 32 * 1024 * 1024
+    headers: int = 64 * 1024
+    head_timeout: float = 10.0
+    body_timeout: float = 60.0
+    keep_alive: float = 65.0
+    drain: float = 2.0
+    retry_after: int = 1
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may ask, and what an error tells.
+
+    Attributes:
+        token: what `Authorization: Bearer` must hold; nothing lets everybody in.
+        certificate, key: PEM files of the server's own certificate.
+        client_authorities: PEM file of the authorities whose clients may connect; makes TLS mutual.
+        redact: whether messages and tracebacks are withheld from answers.
+    """
+
+    token: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    client_authorities: str | None = None
+    redact: bool = False
+
+
+class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A version to serve, and where it lies.
+
+    Attributes:
+        digest: what the ledger or the registry recorded; nothing means a model of another origin, which is loaded
+            by MLflow's own code, and only because the operator said so.
+        tier: the highest tier to use; nothing means the highest that proves itself.
+    """
+
+    model: str
+    version: int
+    folder: str
+    digest: str | None
+    epoch: int = 0
+    tier: Tier | None = None
+    trusted_types: tuple[str, ...] = ()
+
+
+class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a worker needs to know."""
+
+    models: tuple[StoredModel, ...]
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    limits: Limits = Limits()
+    access: Access = Access()
+    metrics_folder: str | None = None
+
+    def to_json(self) -> str:
+        """For the environment of a worker."""
+        return msgspec.json.encode(self).decode()
+
+
+def read_options(text: str) -> ServerOptions:
+    """What `to_json` wrote."""
+    return msgspec.json.decode(text, type=ServerOptions)

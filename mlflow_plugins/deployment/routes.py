@@ -1,0 +1,48 @@
+"""Which version answers which address: one immutable table, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mlflow_plugins.deployment.served import Served
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """A request takes this table once and keeps it: no request sees half of a swap.
+
+    Attributes:
+        default: what answers at `/invocations`.
+        invocations: by path.
+        versions: by name, then by version; the version that answers for a name without a version comes first.
+    """
+
+    default: Served | None
+    invocations: Mapping[str, Served]
+    versions: Mapping[str, Mapping[str, Served]]
+
+    @classmethod
+    def of(cls, served: Sequence[Served]) -> Routes:
+        """Routes to these; the first is the default, and the first of a name answers for the name."""
+        invocations: dict[str, Served] = {}
+        versions: dict[str, dict[str, Served]] = {}
+        for each in served:
+            invocations.setdefault("/invocations", each)
+            invocations.setdefault(f"/models/{each.model}/invocations", each)
+            invocations[f"/models/{each.model}/versions/{each.version}/invocations"] = each
+            versions.setdefault(each.model, {})[str(each.version)] = each
+        return cls(served[0] if served else None, MappingProxyType(invocations), MappingProxyType(versions))
+
+    def find(self, model: str, version: str | None = None) -> Served | None:
+        """What answers for a name, or for one version of it."""
+        known = self.versions.get(model, {})
+        return known.get(version) if version is not None else next(iter(known.values()), None)
+
+    def all(self) -> list[Served]:
+        """Everything that is served."""
+        return [each for versions in self.versions.values() for each in versions.values()]
+
+
+NOTHING = Routes.of([])

@@ -1,0 +1,88 @@
+"""A model version that is being served: everything that answering it needs, and nothing that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mlflow_plugins.deployment.asgi import App, Headers
+from mlflow_plugins.deployment.columns import Column
+from mlflow_plugins.deployment.decoding import Decoder, Values
+
+Predict = Callable[[Sequence[Values]], Any]
+"""Columns in the order of the signature to what the model answers, row by row."""
+
+
+class Tier(StrEnum):
+    """How a request is answered; each tier stands on the one before where something is unusual."""
+
+    MLFLOW = "mlflow"  # MLflow's own code
+    TYPED = "typed"  # decoded with types from the signature, then the model's own predict
+    MICROBATCH = "microbatch"  # the same, for all requests that queued up while the last predict ran
+    COMPILED = "compiled"  # a compiled plan whose answers are the model's, bit for bit
+
+    @property
+    def rank(self) -> int:
+        """Place in the order above."""
+        return list(Tier).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a prediction is: its element type as the Open Inference Protocol names it, and the shape of one row."""
+
+    datatype: str
+    row_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One version of one model, loaded, verified and warm.
+
+    Attributes:
+        epoch: the ledger's epoch that made it champion; 0 for a version that was asked for by number.
+        tier: the highest tier that proved itself, or the one the operator forced.
+        decoder: none where the signature is unusual; then MLflow answers everything.
+        predict: the answer of this tier to decoded columns; it may raise whatever the model raises.
+        mlflow: MLflow's scoring app on the same model.
+        headers: what is added to each answer.
+        examples: a few golden rows, for the description.
+    """
+
+    model: str
+    version: int
+    epoch: int
+    digest: str
+    tier: Tier
+    columns: tuple[Column, ...]
+    decoder: Decoder | None
+    predict: Predict | None
+    mlflow: App
+    headers: Headers
+    output: Output | None = None
+    examples: tuple[Mapping[str, Any], ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What `/models` tells of it; `refused` says why a higher tier does not serve it."""
+        return {
+            "name": self.model,
+            "version": str(self.version),
+            "epoch": self.epoch,
+            "digest": self.digest,
+            "tier": self.tier.value,
+            "refused": dict(self.refused),
+        }
+
+
+def headers_of(model: str, version: int, epoch: int) -> Headers:
+    """The headers that name who answered; never in the body, which stays MLflow's.
+
+    A name may hold any character, a header may not: what is not plain is percent-encoded.
+    """
+    from urllib.parse import quote
+
+    named = {"model": quote(model, safe=" !#$&'()*+,/:;=?@[]~"), "version": str(version), "epoch": str(epoch)}
+    return tuple((f"x-incumbent-{key}".encode(), value.encode()) for key, value in named.items())

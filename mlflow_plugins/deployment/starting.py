@@ -1,0 +1,30 @@
+"""Starting workers: one listening socket for all, one thread of BLAS and OpenMP in each. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+
+OPTIONS, FD, SLOT = "INCUMBENT_SERVER_OPTIONS", "INCUMBENT_SERVER_FD", "INCUMBENT_SERVER_SLOT"
+WORKER = [sys.executable, "-m", "mlflow_plugins.deployment.worker"]
+SUPERVISOR = [sys.executable, "-m", "mlflow_plugins.deployment.supervisor"]
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a socket that a started process may inherit; port 0 is any free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.set_inheritable(True)
+    return listening
+
+
+def environment(options: str, fd: int, slot: int = 0, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a worker or a supervisor."""
+    single = dict.fromkeys(_ONE_THREAD, "1")
+    told = {OPTIONS: options, FD: str(fd), SLOT: str(slot), "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**(os.environ if given is None else given), **single, **told}

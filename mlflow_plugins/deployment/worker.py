@@ -1,0 +1,70 @@
+"""One process that answers: `python -m mlflow_plugins.deployment.worker`, with its options in the environment.
+
+It is started with BLAS and OpenMP threads set to one, because as many workers as cores share the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.lane import Lane
+from mlflow_plugins.deployment.loading import load_served
+from mlflow_plugins.deployment.metrics import Board
+from mlflow_plugins.deployment.options import ServerOptions, read_options
+from mlflow_plugins.deployment.pages import PAGES
+from mlflow_plugins.deployment.routes import Routes
+from mlflow_plugins.deployment.server import Server
+from mlflow_plugins.deployment.starting import FD, OPTIONS, SLOT
+
+FAILED = 1
+
+
+def main() -> int:
+    """Serve until SIGTERM; 1 when a model could not be loaded."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    options = read_options(os.environ[OPTIONS])
+    listening = socket.socket(fileno=int(os.environ[FD]))
+    server = Server(make_application(options, int(os.environ.get(SLOT, "0"))), options.access)
+    asyncio.Runner(loop_factory=server.config.get_loop_factory()).run(_serve(server, options, listening))
+    if server.failed is not None:
+        sys.stderr.write(f"incumbent: {server.failed}\n")
+        return FAILED
+    return 0
+
+
+def make_application(options: ServerOptions, slot: int = 0) -> Application:
+    """An application of these options, without a model yet."""
+    lane = Lane(ThreadPoolExecutor(1, thread_name_prefix="predict"))
+    application = Application(options.limits, options.access, lane, PAGES)
+    folder = Path(options.metrics_folder) if options.metrics_folder is not None else None
+    application.board = Board(application.counts, folder, slot)
+    return application
+
+
+async def _serve(server: Server, options: ServerOptions, listening: socket.socket) -> None:
+    loading = asyncio.create_task(_load(server, options))
+    await server.serve(sockets=[listening])
+    if not loading.done():
+        loading.cancel()
+
+
+async def _load(server: Server, options: ServerOptions) -> None:
+    """Load the models beside the event loop: `/ready` answers meanwhile, with 503."""
+    try:
+        served = [await asyncio.to_thread(load_served, stored) for stored in options.models]
+    except Exception as error:  # noqa: BLE001  # whatever it was, this worker cannot serve, and says why at its end
+        server.failed = error
+        server.should_exit = True
+        return
+    server.application.routes = Routes.of(served)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
