@@ -28,7 +28,8 @@ _USAGE = (
     *(lifecycle.DecisionNotFoundError, lifecycle.MetricError, lifecycle.MomentError, lifecycle.PolicyError),
     *(lifecycle.SpanError, lifecycle.VersionNotFoundError),
     *(modeling.FitFunctionError, modeling.SearchRangeError),
-    *(plugins.AmbiguousDecisionError, plugins.LedgerUrlError, plugins.TrackingUriError),
+    *(plugins.AmbiguousDecisionError, plugins.LedgerUrlError, plugins.NotServableError),
+    plugins.TrackingUriError,
 )
 _DATA = (
     *(flows.BatchRefusedError, flows.EmptyWindowError),

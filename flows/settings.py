@@ -10,7 +10,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -71,6 +71,27 @@ class Loading(_Table):
     trusted_types: tuple[str, ...] = ()
 
 
+class Serving(_Table):
+    """The scoring server. Times are seconds; see `mlflow_plugins.deployment.options` for what each limit bounds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 0
+    tier: Literal["mlflow", "typed", "microbatch", "compiled"] | None = None
+    foreign_models: bool = False
+    token: SecretStr | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    client_authorities: Path | None = None
+    redact: bool = False
+    queue: int = 256
+    connections: int = 4096
+    body: int = 32 * 1024 * 1024
+    head_timeout: float = 10.0
+    body_timeout: float = 60.0
+    drain: float = 2.0
+
+
 class Settings(BaseSettings):
     """Every setting, with its default."""
 
@@ -89,6 +110,7 @@ class Settings(BaseSettings):
     lake: LakeTable = LakeTable()
     ledger: LedgerTable = LedgerTable()
     loading: Loading = Loading()
+    serving: Serving = Serving()
 
     @classmethod
     def settings_customise_sources(

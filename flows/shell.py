@@ -26,7 +26,8 @@ def run(given: Namespace) -> int:
     _speak_alone(given.verb)
     verbs: dict[str, Callable[[Namespace], int]] = {
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
-        "deploy": _deploy, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand, "rollback": _by_hand,
+        "deploy": _deploy, "serve": _serve, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand,
+        "rollback": _by_hand,
         "features": _features, "lineage": _lineage,
     }  # fmt: skip
     try:
@@ -162,6 +163,13 @@ def _deploy(given: Namespace) -> int:
     start = parse_moment(given.start) if given.start else None
     begin()
     _print(given, model.deploy(start))
+    return DONE
+
+
+def _serve(given: Namespace) -> int:
+    from flows.serving import Chosen, serve
+
+    serve(given.models, Chosen(given.host, given.port, given.workers, given.tier))
     return DONE
 
 

@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add_features(verbs)
     deploy = _add(verbs, "deploy", "Prefect deployments, schedules, and the automation that retrains", moment=False)
     deploy.add_argument("--start", metavar="MOMENT", help="anchor of the schedules, with a zone")
+    _add_serve(verbs)
     _add_local(verbs)
     return top
 
@@ -91,6 +92,25 @@ def _add_by_hand(verbs: argparse._SubParsersAction) -> None:  # type: ignore[typ
         if name == "promote":
             verb.add_argument("version", type=int, help="number of the registered version")
         verb.add_argument("--reason", required=True, help="why; it goes into the record")
+
+
+def _add_serve(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
+    told = "the HTTP scoring server, until SIGTERM or Ctrl-C; MLflow's addresses and answers, and more"
+    verb = verbs.add_parser("serve", help=told, description=told)
+    verb.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="NAME (its champion), NAME/VERSION, NAME@ALIAS, or a model file; the first answers at /invocations",
+    )
+    verb.add_argument("--host", help="address to listen on; 127.0.0.1 by default")
+    verb.add_argument("--port", type=int, help="port to listen on, 0 for any free one; 8000 by default")
+    verb.add_argument("--workers", type=int, help="processes; one for each core by default")
+    verb.add_argument(
+        "--tier",
+        choices=["mlflow", "typed", "microbatch", "compiled"],
+        help="the highest tier to use; by default the highest that proves itself",
+    )
 
 
 def _add_local(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs

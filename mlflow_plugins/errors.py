@@ -6,11 +6,10 @@ MlflowPluginsError
 ├── ModelNotStorableError (TypeError)    a pipeline that the safe format cannot hold
 ├── AmbiguousDecisionError (LookupError) the beginning of more than one decision id
 ├── DatasetNotStoredError (LookupError)  a logged dataset keeps the recipe, not the rows
-└── ServingError                         base of what the scoring server raises
-    ├── UnusualValueError (ValueError)   a value that is left to MLflow's own code
-    ├── ClientGoneError (ConnectionError) nobody waits for the answer any more
-    ├── TensorError (ValueError)         tensors that do not fit the model's columns
-    └── WorkerFailedError (RuntimeError) a worker of the scoring server did not start
+├── NotServableError (LookupError)       a version that somebody else registered
+├── UnusualValueError (ValueError)       a value that is left to MLflow's own code
+├── ClientGoneError (ConnectionError)    nobody waits for the answer any more
+└── TensorError (ValueError)             tensors that do not fit the model's columns
 
 What the ports promise (`AliasNotSetError`, `UnreachableError`, ...) is in `lifecycle.errors`.
 """
@@ -73,36 +72,32 @@ class DatasetNotStoredError(MlflowPluginsError, LookupError):
         )
 
 
-class ServingError(MlflowPluginsError):
-    """Base of what the scoring server raises."""
+class NotServableError(MlflowPluginsError, LookupError):
+    """A version that somebody else registered."""
+
+    def __init__(self, model: str, version: int) -> None:
+        super().__init__(
+            f"Version {version} of {model!r} carries no digest: Incumbent did not register it and cannot check it. "
+            f"MLflow's own loader runs whatever a model brings; to serve it so, set [serving] foreign_models = true."
+        )
 
 
-class UnusualValueError(ServingError, ValueError):
+class UnusualValueError(MlflowPluginsError, ValueError):
     """A value that is left to MLflow's own code."""
 
     def __init__(self, column: str) -> None:
         super().__init__(f"Column {column!r} holds a value that the fast path does not read; MLflow's code answers.")
 
 
-class ClientGoneError(ServingError, ConnectionError):
+class ClientGoneError(MlflowPluginsError, ConnectionError):
     """Nobody waits for the answer any more."""
 
     def __init__(self) -> None:
         super().__init__("The client closed the connection before its turn came; the work was dropped.")
 
 
-class TensorError(ServingError, ValueError):
+class TensorError(MlflowPluginsError, ValueError):
     """Tensors that do not fit the model's columns."""
 
     def __init__(self, problem: str, columns: Iterable[str]) -> None:
         super().__init__(f"{problem} Send one tensor of shape [rows] or [rows, 1] for each of: {list(columns)}.")
-
-
-class WorkerFailedError(ServingError, RuntimeError):
-    """A worker of the scoring server did not start."""
-
-    def __init__(self, slot: int, code: int) -> None:
-        super().__init__(
-            f"Worker {slot} of the server ended with exit code {code} before it was ready, and what it said is above. "
-            f"Correct that and start the server again."
-        )

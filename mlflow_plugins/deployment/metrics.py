@@ -135,13 +135,13 @@ class Gauge(NamedTuple):
 def render(counts: Counts, gauges: Iterable[Gauge]) -> bytes:
     """Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected([*_families(counts), *_gauges(gauges)]))
+    registry.register(_Collected((*_families(counts), *_gauges(gauges))))
     return generate_latest(registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Collected:
-    families: list[Metric]
+    families: tuple[Metric, ...]
 
     def collect(self) -> Iterator[Metric]:
         return iter(self.families)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -39,8 +40,13 @@ def openapi(routes: Routes) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Incumbent scoring server", "version": version("incumbent")},
         "paths": paths,
-        "components": {"schemas": {each.model: _row(each.columns) for each in routes.all() if each.columns}},
+        "components": {"schemas": {_key(each): _row(each.columns) for each in routes.all() if each.columns}},
     }
+
+
+def _key(served: Served) -> str:
+    """The name of a row's schema; OpenAPI allows few characters there."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{served.model}-{served.version}")
 
 
 def _row(columns: tuple[Column, ...]) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def _body(served: Served) -> dict[str, Any]:
     names = [column.name for column in served.columns]
     if not names:
         return {"schema": {"type": "object"}}
-    row = {"$ref": f"#/components/schemas/{served.model}"}
+    row = {"$ref": f"#/components/schemas/{_key(served)}"}
     rows = [[example[name] for name in names] for example in served.examples]
     split = {
         "type": "object",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 OPTIONS, FD, SLOT = "INCUMBENT_SERVER_OPTIONS", "INCUMBENT_SERVER_FD", "INCUMBENT_SERVER_SLOT"
 WORKER = [sys.executable, "-m", "mlflow_plugins.deployment.worker"]
+WORKERS = "INCUMBENT_SERVER_WORKERS"
 SUPERVISOR = [sys.executable, "-m", "mlflow_plugins.deployment.supervisor"]
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 

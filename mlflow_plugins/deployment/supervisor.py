@@ -12,9 +12,8 @@ import sys
 import time
 from types import FrameType
 
-from mlflow_plugins.deployment.starting import FD, OPTIONS, WORKER, environment
+from mlflow_plugins.deployment.starting import FD, OPTIONS, WORKER, WORKERS, environment
 
-WORKERS = "INCUMBENT_SERVER_WORKERS"
 _PAUSE = 0.1
 _YOUNG = 60.0  # a worker that dies earlier than this did not start
 

@@ -27,6 +27,17 @@ MESSAGES = {
         "make them again from the lake at 's3://lake' was not logged, or was longer than MLflow keeps. Train again: "
         "newer runs keep it."
     ),
+    errors.NotServableError("late", 4): (
+        "Version 4 of 'late' carries no digest: Incumbent did not register it and cannot check it. MLflow's own loader "
+        "runs whatever a model brings; to serve it so, set [serving] foreign_models = true."
+    ),
+    errors.UnusualValueError("seats"): (
+        "Column 'seats' holds a value that the fast path does not read; MLflow's code answers."
+    ),
+    errors.ClientGoneError(): "The client closed the connection before its turn came; the work was dropped.",
+    errors.TensorError("The tensors have [1, 2] rows.", ["a", "b"]): (
+        "The tensors have [1, 2] rows. Send one tensor of shape [rows] or [rows, 1] for each of: ['a', 'b']."
+    ),
 }
 
 
