@@ -16,8 +16,8 @@ from feature_store.errors import (
     ReservedColumnError,
     UntypedColumnError,
 )
-from feature_store.lake import TYPES
 from feature_store.source import Shift, Source
+from feature_store.stored_types import TYPES
 from feature_store.tables import EPOCH, KEY, ROW, added_times
 
 _UTC = pl.Datetime("us", "UTC")

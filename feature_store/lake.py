@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable, write_deltalake
@@ -16,10 +15,10 @@ from feature_store.compaction import Compaction, Keep, Vacuumed, compact, vacuum
 from feature_store.errors import (
     AppendConflictError,
     MissingColumnsError,
-    SchemaChangedError,
     TableChangedError,
     TableNotFoundError,
 )
+from feature_store.held_tables import Held, HeldTables
 from feature_store.lake_lock import TableLock, lock_path
 from feature_store.lake_log import (
     KEEP_LOG,
@@ -32,11 +31,8 @@ from feature_store.lake_log import (
 )
 from feature_store.storage_trouble import Trouble
 from feature_store.stored_files import tables_under
+from feature_store.stored_types import new_columns
 
-TYPES = (
-    *(pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.String, pl.Date),
-    pl.Datetime("us", "UTC"),
-)
 ABSENT = -1
 _TRIES = 20
 
@@ -55,25 +51,6 @@ class Limits:
     hold_bytes: int = 2 << 30
     lock_seconds: float = 600
     lock_folder: str | Path | None = None
-
-
-@dataclass(slots=True)
-class _Held:
-    """An open table and its rows as of the version last seen; rows are read when first asked for."""
-
-    table: DeltaTable
-    version: int
-    rows: pl.DataFrame | None = None
-    schema: dict[str, pl.DataType] | None = None
-
-    @property
-    def bytes(self) -> int:
-        return 0 if self.rows is None else int(self.rows.estimated_size())
-
-    def moved(self) -> None:
-        """Forget what was kept when the table has a newer version."""
-        if self.table.version() != self.version:
-            self.version, self.rows, self.schema = self.table.version(), None, None
 
 
 class Lake:
@@ -107,7 +84,7 @@ class Lake:
         self.storage_options = dict(storage_options or {}) or None
         self.limits = limits
         self._versions = None if versions is None else dict(versions)
-        self._held: dict[str, _Held] = {}
+        self._held = HeldTables(limits.hold_bytes)
         self._locks: dict[str, TableLock] = {}
 
     def __repr__(self) -> str:
@@ -231,7 +208,8 @@ class Lake:
                     return 0
                 if decided_on not in {None, newest}:
                     raise TableChangedError(table, decided_on, newest)
-                new = self._check_schema(table, frame, allow_new)
+                stored = None if held is None else self._schema(table, held)
+                new = new_columns(table, frame, stored, allow_new)
                 if self._commit(table, frame, batch, merge=bool(new)):
                     return frame.height
         raise AppendConflictError(table, _TRIES)
@@ -306,7 +284,7 @@ class Lake:
         held = self._held.get(table)
         if held is None:
             opened = self._open(table)
-            held = self._held[table] = _Held(opened, opened.version(), frame if opened.version() == 0 else None)
+            held = self._held[table] = Held(opened, opened.version(), frame if opened.version() == 0 else None)
         else:
             rows, version = held.rows, held.version
             with self._trouble(table):
@@ -314,11 +292,9 @@ class Lake:
             held.moved()
             if rows is not None and held.version == version + 1 and not merged:
                 held.rows = pl.concat([rows, frame.select(rows.columns)])
-        if held.bytes > self.limits.hold_bytes:
-            held.rows = None
-        self._make_room(table, held.bytes)
+        self._held.make_room(table)
 
-    def _selected(self, table: str, held: _Held, rows: pl.LazyFrame, columns: Collection[str] | None) -> pl.LazyFrame:
+    def _selected(self, table: str, held: Held, rows: pl.LazyFrame, columns: Collection[str] | None) -> pl.LazyFrame:
         if columns is None:
             return rows
         missing = set(columns) - set(self._schema(table, held))
@@ -326,38 +302,26 @@ class Lake:
             raise MissingColumnsError(table, missing, self._schema(table, held))
         return rows.select(list(columns))
 
-    def _schema(self, table: str, held: _Held) -> dict[str, pl.DataType]:
+    def _schema(self, table: str, held: Held) -> dict[str, pl.DataType]:
         if held.schema is None:
             with self._trouble(table):
                 held.schema = dict(scan_table(held.table).collect_schema())
         return dict(held.schema)
 
-    def _hold(self, table: str, held: _Held) -> None:
+    def _hold(self, table: str, held: Held) -> None:
         """Read a table into memory, if it is allowed as much."""
         if bytes_in_memory(held.table, self._schema(table, held)) > self.limits.hold_bytes:
             return
         with self._trouble(table):
             rows = scan_table(held.table).collect()
-        if rows.estimated_size() <= self.limits.hold_bytes:
-            held.rows = rows
-            self._make_room(table, held.bytes)
+        held.rows = rows
+        self._held.make_room(table)
 
-    def _make_room(self, table: str, size: int) -> None:
-        """Let go of the rows of the tables that were read longest ago, until `size` more fit."""
-        self._held[table] = self._held.pop(table)
-        size += sum(one.bytes for name, one in self._held.items() if name != table)
-        for name, one in self._held.items():
-            if size <= self.limits.hold_bytes:
-                return
-            if name != table:
-                size -= one.bytes
-                one.rows = None
-
-    def _current(self, table: str) -> _Held:
+    def _current(self, table: str) -> Held:
         held = self._held.get(table)
         if held is None:
             opened = self._open(table)
-            held = self._held[table] = _Held(opened, opened.version())
+            held = self._held[table] = Held(opened, opened.version())
         elif self._versions is None:
             with self._trouble(table):
                 held.table.update_incremental()
@@ -376,27 +340,3 @@ class Lake:
 
     def _url(self, table: str) -> str:
         return f"{self.root}/{table}"
-
-    def _check_schema(self, table: str, frame: pl.DataFrame, allow_new: Collection[str]) -> list[str]:
-        """Compare the types before Delta would cast them silently, and return the columns that are new."""
-        given: dict[str, Any] = dict(frame.schema)
-        wrong = {
-            name: (dtype, "bool, i8..i64, f32, f64, str, date or datetime[us, UTC]")
-            for name, dtype in given.items()
-            if dtype not in TYPES
-        }
-        if wrong:
-            raise SchemaChangedError(table, wrong)
-        held = self._held.get(table)
-        if held is None:
-            return []
-        stored: dict[str, Any] = self._schema(table, held)
-        new = [name for name in given if name not in stored and name in allow_new]
-        differences = {
-            name: (given.get(name), stored.get(name))
-            for name in {*given, *stored} - set(new)
-            if given.get(name) != stored.get(name)
-        }
-        if differences:
-            raise SchemaChangedError(table, differences)
-        return new
