@@ -38,11 +38,13 @@ class Keep:
         versions: those that something names, such as the manifest of a training set.
         older_than: a length of time; versions that were the newest at a moment since then are kept too.
         as_of: the moment of the vacuum.
+        dry_run: only tell what would be removed.
     """
 
     versions: Collection[int]
     older_than: str
     as_of: datetime
+    dry_run: bool = False
 
     @property
     def since(self) -> datetime:
@@ -52,7 +54,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Vacuumed:
-    """What a vacuum removed."""
+    """What a vacuum removed, or would remove."""
 
     files: int
     bytes: int
@@ -87,8 +89,9 @@ def vacuum(url: str, options: Mapping[str, str] | None, trouble: Trouble, keep: 
         files = files_under(url, options)
     needed = _needed(url, options, trouble, keep, files)
     unneeded = [one for one in _data(files) if one.written_at < keep.since and one.path not in needed]
-    with trouble:
-        remove(url, options, [one.path for one in unneeded])
+    if not keep.dry_run:
+        with trouble:
+            remove(url, options, [one.path for one in unneeded])
     return Vacuumed(len(unneeded), sum(one.size for one in unneeded))
 
 

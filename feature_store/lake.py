@@ -235,12 +235,18 @@ class Lake:
         return compact(self._url(table), self.storage_options, self._trouble(table))
 
     def vacuum(
-        self, table: str, *, keep_versions: Collection[int], as_of: datetime, older_than: str = "7d"
+        self,
+        table: str,
+        *,
+        keep_versions: Collection[int],
+        as_of: datetime,
+        older_than: str = "7d",
+        dry_run: bool = False,
     ) -> Vacuumed:
         """Remove the files that no version needs that is kept.
 
         Kept are the newest version, those named, and those that were the newest at some moment since `older_than`
-        before `as_of`, for readers and writers that are still at work.
+        before `as_of`, for readers and writers that are still at work. A dry run only tells what would be removed.
 
         Raises:
             TableNotFoundError: there is no such table, or a version to keep does not exist; nothing was removed.
@@ -248,7 +254,8 @@ class Lake:
         self._refuse_earlier("is not vacuumed. Vacuum")
         with self.writing(table):
             trouble = self._trouble(table)
-            return vacuum(self._url(table), self.storage_options, trouble, Keep(keep_versions, older_than, as_of))
+            keep = Keep(keep_versions, older_than, as_of, dry_run)
+            return vacuum(self._url(table), self.storage_options, trouble, keep)
 
     def _refuse_earlier(self, told: str) -> None:
         if self._versions is not None:

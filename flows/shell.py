@@ -28,7 +28,7 @@ def run(given: Namespace) -> int:
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "serve": _serve, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand,
         "rollback": _by_hand,
-        "features": _features, "lineage": _lineage,
+        "features": _features, "lineage": _lineage, "lake": _lake,
     }  # fmt: skip
     try:
         return verbs.get(given.verb, _flow)(given)
@@ -148,6 +148,12 @@ def _features(given: Namespace) -> int:
     from flows.features.shell import features
 
     return features(given)
+
+
+def _lake(given: Namespace) -> int:
+    from flows.features.shell import lake
+
+    return lake(given)
 
 
 def _lineage(given: Namespace) -> int:

@@ -29,3 +29,22 @@ def add_features(verbs: argparse._SubParsersAction) -> None:  # type: ignore[typ
         if name == "freshness":
             verb.add_argument("--as-of", metavar="MOMENT", help="with a zone; by default this moment")
         verb.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_lake(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
+    """Add `lake` and what can be done for it."""
+    told = "look after the tables of the lake: fewer files, and none that nothing names"
+    lake = verbs.add_parser("lake", help=told, description=told)
+    works = lake.add_subparsers(dest="work", metavar="WORK", required=True)
+    for name, meaning in (
+        ("compact", "put small files together; rows and earlier versions stay as they are"),
+        ("vacuum", "tell, or with --remove remove, the files that no training set and no recent version needs"),
+    ):
+        verb = works.add_parser(name, help=meaning, description=meaning)
+        verb.add_argument("tables", metavar="TABLE", nargs="*", help="for example sources/flights; by default all")
+        if name == "vacuum":
+            verb.add_argument(
+                "--older-than", metavar="SPAN", default="7d", help="also keep versions newer than this; 7d"
+            )
+            verb.add_argument("--remove", action="store_true", help="remove them; without it nothing is changed")
+        verb.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -119,7 +119,7 @@ def written(action: argparse.Action) -> str:
     """An argument as one writes it, in brackets where it can be left out."""
     value = str(action.metavar or action.dest.upper())
     if not action.option_strings:
-        return f"[{value}]" if action.nargs == "?" else value
+        return {"?": f"[{value}]", "*": f"[{value} ...]"}.get(str(action.nargs), value)
     text = action.option_strings[-1] if action.nargs == 0 else f"{action.option_strings[-1]} {value}"
     return text if action.required else f"[{text}]"
 

@@ -36,6 +36,21 @@ def lineage(given: Namespace) -> int:
     return DONE
 
 
+def lake(given: Namespace) -> int:
+    """Look after the lake."""
+    from flows.features.housekeeping import compact_lake, vacuum_lake
+    from flows.running import looking, moment_or_now
+
+    with looking() as loop:
+        if given.work == "compact":
+            result = compact_lake(loop, given.tables)
+        else:
+            moment = moment_or_now(None)
+            result = vacuum_lake(loop, moment, older_than=given.older_than, remove=given.remove, tables=given.tables)
+    tell(given, result)
+    return DONE
+
+
 def refuse_skew(model: Model, result: Result) -> None:
     """End with the exit code of what parity found.
 
