@@ -22,7 +22,7 @@ from feature_store.tables import EPOCH, KEY, ROW, added_times
 
 _UTC = pl.Datetime("us", "UTC")
 _RESERVED = ("event_time", "available_at", "as_of")
-_REMEMBERED = 6
+_REMEMBERED, _REMEMBERED_BYTES = 6, 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def arrivals(source: Source, raw: Any, stored: Mapping[str, pl.DataType]) -> Arr
     """Make a raw batch comparable to what is stored.
 
     A frame that holds the whole year comes again with every batch of it, so the last few answers are kept,
-    by content.
+    by content, and as many as memory is given for.
 
     Raises:
         MissingColumnsError, ColumnTypeError, UntypedColumnError, ReservedColumnError: it cannot be.
@@ -62,9 +62,13 @@ def arrivals(source: Source, raw: Any, stored: Mapping[str, pl.DataType]) -> Arr
         # The source is kept too, so that no other one can get its id.
         found = (source, _read(source, frame, stored))
     _remembered[token] = found
-    while len(_remembered) > _REMEMBERED:
+    while len(_remembered) > _REMEMBERED or _remembered_bytes() > _REMEMBERED_BYTES:
         _remembered.popitem(last=False)
     return found[1]
+
+
+def _remembered_bytes() -> int:
+    return sum(int(one.rows.estimated_size()) for _, one in _remembered.values())
 
 
 def _fingerprint(frame: pl.DataFrame) -> tuple[object, ...]:

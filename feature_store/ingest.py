@@ -22,6 +22,7 @@ from feature_store.tables import BATCH, KEY, ROW, SEQUENCE, STORED, source_diges
 _UTC = pl.Datetime("us", "UTC")
 _PLACE = "_place"
 _TRIES = 20
+_JSON = json.JSONEncoder(default=str, sort_keys=True)
 _IDENTITY = {ROW: pl.Int64(), KEY: pl.Int64(), "available_at": _UTC, SEQUENCE: pl.Int64()}
 
 
@@ -246,7 +247,7 @@ class _Intake:
             else:
                 new = [row for row in rows if row not in bad]
                 bad |= set(new)
-                reasons = pl.Series([_told(fresh[one.column][row], one, 1) for row in new], dtype=pl.String)
+                reasons = pl.Series([_told(value, one, 1) for value in fresh[one.column].gather(new)], dtype=pl.String)
                 self._set_apart(fresh[new], reasons, one.column, time or "")
         for column, rows in blank:
             fresh = fresh.with_columns(fresh[column].set(pl.Series(range(fresh.height)).is_in(list(rows)), None))
@@ -295,25 +296,22 @@ class _Intake:
         if rows.is_empty():
             return
         if column is None and isinstance(reason, pl.Series):
-            for told in reason:
-                self._count(told, 1)
+            for told, count in reason.value_counts().iter_rows():
+                self._count(told, count)
         columns = self._columns(part or None)
-        texts = [json.dumps(row, default=str, sort_keys=True) for row in rows.select(columns).iter_rows(named=True)]
-        values = [None] * rows.height if column is None else [str(value) for value in rows[column]]
+        texts = [_JSON.encode(row) for row in rows.select(columns).iter_rows(named=True)]
+        values = [""] * rows.height if column is None else ["" if one is None else str(one) for one in rows[column]]
         self.apart.append(
             pl.DataFrame(
                 {
-                    "row": texts,
-                    "reason": list(reason) if isinstance(reason, pl.Series) else [reason] * rows.height,
-                    "column": [column or ""] * rows.height,
-                    "value": [value or "" for value in values],
-                    "part": [part] * rows.height,
+                    "row": pl.Series(texts, dtype=pl.String),
+                    "reason": reason if isinstance(reason, pl.Series) else pl.Series([reason] * rows.height),
+                    "column": pl.Series([column or ""] * rows.height),
+                    "value": pl.Series(values, dtype=pl.String),
+                    "part": pl.Series([part] * rows.height),
                     ROW: rows[ROW],
-                    "as_of": [self.as_of] * rows.height,
-                    "batch": [self.batch] * rows.height,
-                },
-                schema_overrides={"as_of": _UTC},
-            )
+                }
+            ).with_columns(as_of=pl.lit(self.as_of).cast(_UTC), batch=pl.lit(self.batch))
         )
 
     def _write(self, appending: dict[str, pl.DataFrame]) -> None:
