@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,7 @@ from feature_store.digest import as_stored, row_digests
 from feature_store.errors import (
     ColumnTypeError,
     MissingColumnsError,
+    MixedZonesError,
     ReservedColumnError,
     UntypedColumnError,
 )
@@ -53,9 +55,9 @@ def arrivals(source: Source, raw: Any, stored: Mapping[str, pl.DataType]) -> Arr
     by content, and as many as memory is given for.
 
     Raises:
-        MissingColumnsError, ColumnTypeError, UntypedColumnError, ReservedColumnError: it cannot be.
+        MissingColumnsError, ColumnTypeError, UntypedColumnError, ReservedColumnError, MixedZonesError: it cannot be.
     """
-    frame = raw if isinstance(raw, pl.DataFrame) else pl.from_pandas(raw)
+    frame = raw if isinstance(raw, pl.DataFrame) else _from_pandas(source, raw)
     token = (id(source), *_fingerprint(frame), tuple((name, str(dtype)) for name, dtype in stored.items()))
     found = _remembered.pop(token, None)
     if found is None:
@@ -65,6 +67,18 @@ def arrivals(source: Source, raw: Any, stored: Mapping[str, pl.DataType]) -> Arr
     while len(_remembered) > _REMEMBERED or _remembered_bytes() > _REMEMBERED_BYTES:
         _remembered.popitem(last=False)
     return found[1]
+
+
+def _from_pandas(source: Source, raw: Any) -> pl.DataFrame:
+    # Polars would read a moment without zone as UTC as soon as another one in the column has a zone.
+    for name, column in raw.items():
+        if column.dtype != object:
+            continue
+        moments = (value for value in column if isinstance(value, datetime) and value == value)
+        if len({value.tzinfo is None for value in moments}) > 1:
+            raise MixedZonesError(source.name, name)
+    frame: pl.DataFrame = pl.from_pandas(raw)
+    return frame
 
 
 def _remembered_bytes() -> int:

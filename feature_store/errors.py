@@ -20,6 +20,11 @@ FeatureStoreError
 ├── LakeUnreachableError (ConnectionError) the lake's store does not answer
 ├── LakeAccessError (PermissionError)      the lake's store, or its folder, refuses
 ├── LakeFullError (OSError)                no space is left in the lake's store
+├── ReaderNotFoundError (LookupError)      a file, table or database that a source reads is not there
+├── ReaderDamagedError (ValueError)        a file that a source reads cannot be understood
+├── ReaderQueryError (ValueError)          a database refused a query
+├── ReaderUnreachableError (ConnectionError) a database does not answer, or refuses the user
+├── MixedZonesError (TypeError)            a column of moments of which some have a time zone
 ├── ExpectationFailedToRunError (RuntimeError)   an expectation that raised instead of answering
 ├── NaiveMomentError (ValueError)          a moment without time zone
 ├── SumOverflowError (OverflowError)       a sum of whole numbers beyond 64 bits
@@ -241,6 +246,52 @@ class LakeFullError(FeatureStoreError, OSError):
         super().__init__(
             f"The lake {root} has no space for rows of table {table!r}: {detail}. "
             f"Nothing of the batch counts as written; make space, for example by a vacuum, and run it again."
+        )
+
+
+class ReaderNotFoundError(FeatureStoreError, LookupError):
+    """A file, table or database that a source reads is not there."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.name = name
+        super().__init__(f"There is no {kind} {name}. Correct the name in the source's read=.")
+
+
+class ReaderDamagedError(FeatureStoreError, ValueError):
+    """A file that a source reads cannot be understood."""
+
+    def __init__(self, path: str, detail: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} cannot be read: {detail}. Bring the file again, or leave it out; nothing was taken in."
+        )
+
+
+class ReaderQueryError(FeatureStoreError, ValueError):
+    """A database refused a query."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(f"The query cannot be run on {url}: {detail}. Correct the query in the source's read=.")
+
+
+class ReaderUnreachableError(FeatureStoreError, ConnectionError):
+    """A database does not answer, or refuses the user; that says nothing about what it holds."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(
+            f"The database {url} cannot be used: {detail}. "
+            f"Start it, or correct the address, user, password or driver in the source's read=."
+        )
+
+
+class MixedZonesError(FeatureStoreError, TypeError):
+    """A column of moments of which some have a time zone and some have none."""
+
+    def __init__(self, table: str, column: str) -> None:
+        self.table, self.column = table, column
+        super().__init__(
+            f"Column {column!r} of {table!r} mixes moments with and without a time zone. "
+            f"Give all of them one, for example UTC, or none and tz= in the source."
         )
 
 

@@ -19,6 +19,8 @@ _HOME = {
     "ahead": "feature_store.labels",
     "before": "feature_store.source",
     "col": "polars",
+    "csv": "feature_store.readers",
+    "delta": "feature_store.readers",
     "derived": "feature_store.feature_view",
     "drifted": "lifecycle.policies",
     "each": "feature_store.spine",
@@ -28,10 +30,12 @@ _HOME = {
     "not_null": "feature_store.expectations",
     "older": "lifecycle.policies",
     "one_of": "feature_store.expectations",
+    "parquet": "feature_store.readers",
     "recency": "feature_store.feature_view",
     "replay": "flows.running",
     "request": "feature_store.feature_view",
     "seen": "feature_store.spine",
+    "sql": "feature_store.readers",
     "tune": "modeling.fit_function",
     "window": "feature_store.feature_view",
     "within": "feature_store.expectations",
@@ -50,6 +54,8 @@ __all__ = [
     "ahead",
     "before",
     "col",
+    "csv",
+    "delta",
     "derived",
     "drifted",
     "each",
@@ -59,10 +65,12 @@ __all__ = [
     "not_null",
     "older",
     "one_of",
+    "parquet",
     "recency",
     "replay",
     "request",
     "seen",
+    "sql",
     "tune",
     "window",
     "within",
@@ -77,6 +85,7 @@ if TYPE_CHECKING:
     from feature_store.expectations import not_null, one_of, within
     from feature_store.feature_view import derived, latest, recency, request, window
     from feature_store.labels import Label, ahead
+    from feature_store.readers import csv, delta, parquet, sql
     from feature_store.source import ALL, INGESTED, Source, after, before
     from feature_store.spine import each, every, seen
     from flows.model import Model, load_model

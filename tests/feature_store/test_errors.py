@@ -17,7 +17,12 @@ from feature_store.errors import (
     LeakError,
     ManifestMismatchError,
     MissingColumnsError,
+    MixedZonesError,
     NaiveMomentError,
+    ReaderDamagedError,
+    ReaderNotFoundError,
+    ReaderQueryError,
+    ReaderUnreachableError,
     ReservedColumnError,
     ScheduleTextError,
     SchemaChangedError,
@@ -139,6 +144,33 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         OSError,
         "The lake /lake has no space for rows of table 't': No space left on device. "
         "Nothing of the batch counts as written; make space, for example by a vacuum, and run it again.",
+    ),
+    (
+        ReaderNotFoundError("file", "orders.csv"),
+        LookupError,
+        "There is no file orders.csv. Correct the name in the source's read=.",
+    ),
+    (
+        ReaderDamagedError("orders.parquet", "it has 3 bytes"),
+        ValueError,
+        "orders.parquet cannot be read: it has 3 bytes. Bring the file again, or leave it out; nothing was taken in.",
+    ),
+    (
+        ReaderQueryError("sqlite:///x.db", "syntax error"),
+        ValueError,
+        "The query cannot be run on sqlite:///x.db: syntax error. Correct the query in the source's read=.",
+    ),
+    (
+        ReaderUnreachableError("postgresql://me:***@host/db", "Connection refused"),
+        ConnectionError,
+        "The database postgresql://me:***@host/db cannot be used: Connection refused. "
+        "Start it, or correct the address, user, password or driver in the source's read=.",
+    ),
+    (
+        MixedZonesError("orders", "at"),
+        TypeError,
+        "Column 'at' of 'orders' mixes moments with and without a time zone. "
+        "Give all of them one, for example UTC, or none and tz= in the source.",
     ),
     (
         ExpectationFailedToRunError("weather", "wind within [0, 1]", "no such column"),

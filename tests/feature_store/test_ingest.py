@@ -3,20 +3,25 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from collections import OrderedDict
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 from polars import col
 
+from feature_store import arrivals
 from feature_store.errors import (
     ColumnTypeError,
     ExpectationFailedToRunError,
     MissingColumnsError,
+    MixedZonesError,
     NaiveMomentError,
     ReservedColumnError,
+    SchemaChangedError,
     UntypedColumnError,
 )
 from feature_store.expectations import not_null, one_of, suite_json, within
@@ -323,3 +328,51 @@ def test_a_batch_that_was_killed_half_way_is_finished_by_the_next_try(tmp_path: 
     assert take(weather_of(), observed(8.0, 1048.36, 9.0), lake) == expected
     assert lake.read("sources/weather").height == 2
     assert lake.read("quarantine/weather").height == 1
+
+
+def test_moments_with_and_without_zone_in_one_column_are_refused(lake: Lake) -> None:
+    mixed = [datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2)]  # noqa: DTZ001
+    rows = pd.DataFrame({"origin": "JFK", "observed_at": pd.Series(mixed, dtype=object), "wind_speed": 1.0})
+    with pytest.raises(MixedZonesError, match="Column 'observed_at' of 'weather' mixes moments with and without"):
+        take(weather_of(), rows, lake)
+
+
+def test_moments_of_several_zones_are_the_same_moments_in_utc(lake: Lake) -> None:
+    east = datetime(2013, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+    moments = pd.Series([datetime(2013, 1, 1, tzinfo=UTC), east, pd.NaT], dtype=object)
+    rows = pd.DataFrame({"origin": "JFK", "observed_at": moments, "wind_speed": 1.0})
+    assert take(weather_of(), rows, lake).appended == 2
+    assert known(weather_of(), lake, FEBRUARY)["observed_at"].to_list() == [
+        datetime(2013, 1, 1, tzinfo=UTC),
+        datetime(2013, 1, 1, 22, tzinfo=UTC),
+    ]
+
+
+def test_a_column_declared_optional_may_come_later_and_rows_without_it_stay_known(lake: Lake) -> None:
+    source = weather_of(optional="gust")
+    take(source, observed(8.0, 9.0), lake)
+    later = observed(8.0, 9.0, 10.0).with_columns(gust=pl.Series([None, None, 30.0]))
+
+    result = take(source, later, lake, "2")
+
+    assert (result.appended, result.already_known, result.quarantined) == (1, 2, 0)
+    assert result.unexpected_columns == ()
+    assert known(source, lake, FEBRUARY)["gust"].to_list() == [None, None, 30.0]
+    assert take(source, observed(8.0, 9.0), lake, "3").already_known == 2, "a batch may lack it again"
+
+
+def test_a_new_column_that_is_needed_but_not_declared_optional_is_refused(lake: Lake) -> None:
+    take(weather_of(), observed(8.0), lake)
+    needs = weather_of(derive={"gusty": col("gust") > 20})
+    with pytest.raises(SchemaChangedError, match=r"gust is Float64, stored as nothing.*optional=\[\.\.\.\]"):
+        take(needs, observed(8.0, 9.0).with_columns(gust=pl.lit(30.0)), lake, "2")
+    assert lake.read("sources/weather").height == 1
+
+
+def test_what_is_remembered_of_batches_is_bounded(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "_remembered", OrderedDict())
+    monkeypatch.setattr(arrivals, "_REMEMBERED_BYTES", 20_000)
+    for number in range(4):
+        many = observed(*[float(number)] * 20, origin=f"o{number}")
+        take(weather_of(expect=[]), pl.concat([many] * 10), lake, str(number))
+    assert 0 < len(arrivals._remembered) < 4
