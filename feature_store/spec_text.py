@@ -16,7 +16,12 @@ import polars as pl
 
 def spec_text(part: Any) -> str:
     """A source, spine, label or features as canonical JSON: expressions as Polars writes them, code by its hash."""
-    return json.dumps(_plain(part), sort_keys=True, separators=(",", ":"))
+    return canonical(_plain(part))
+
+
+def canonical(plain: Any) -> str:
+    """The one way that plain values are written."""
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
 def spec_digest(part: Any) -> str:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
+from feature_store.errors import SpecNotReadableError
+from feature_store.feature_view import Feature, feature_names
+from feature_store.spec_reading import read_spec
+from feature_store.spec_text import canonical, spec_text
 from flows.features.views import View, find_view, views_of
 from flows.model import Model
 from flows.results import Result
@@ -13,7 +20,7 @@ from flows.wiring import Loop
 from lifecycle.errors import NoChampionError
 from lifecycle.moments import iso
 from lifecycle.ports import RegisteredVersion
-from mlflow_plugins.models import MANIFEST
+from mlflow_plugins.models import GOLDEN, MANIFEST, PREDICTION
 
 VIEWS_TAG = "incumbent.views"
 FLOW_RUN_URL = "prefect.flow_run_url"
@@ -29,6 +36,33 @@ def manifest_of(loop: Loop, model: Model, version: int) -> dict[str, Any]:
     path = loop.registry.artifact(model.name, version) / MANIFEST
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The feature views that a version was trained on.
+
+    Attributes:
+        lost: features of views that nobody can compute again, since a function in them is not loaded any more.
+    """
+
+    views: tuple[Feature, ...]
+    lost: tuple[str, ...]
+
+
+def trained_views(loop: Loop, model: Model, version: int) -> Trained:
+    """What a version was trained on, from its manifest; the views of the model file where they are equal."""
+    in_the_file = {spec_text(view): view for view in model.features}
+    found = []
+    for plain in json.loads(manifest_of(loop, model, version)["data"]["views"]):
+        text = canonical(plain)
+        try:
+            found.append(in_the_file[text] if text in in_the_file else read_spec(text))
+        except SpecNotReadableError:
+            continue
+    golden = loop.registry.artifact(model.name, version) / GOLDEN
+    taken = [name for name in pl.read_parquet_schema(golden) if name != PREDICTION]
+    return Trained(tuple(found), tuple(name for name in taken if name not in feature_names(found)))
 
 
 def champion_views(loop: Loop, model: Model) -> tuple[int | None, dict[str, str]]:

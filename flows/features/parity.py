@@ -9,12 +9,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-import polars as pl
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from feature_store.feature_view import feature_names
 from feature_store.parity import Difference, FeatureParity, merged, ranked
+from flows.features.lineage import trained_views
 from flows.features.recompute import logged, newest_logged, versions_logged, window_parity
 from flows.frames import predictions_table
 from flows.model import Model
@@ -22,7 +21,6 @@ from flows.results import Result
 from flows.steps import Step, carry_out, data_version, moment_of, run_name
 from flows.wiring import Loop, current_loop
 from lifecycle.moments import Window, iso, parse_moment
-from mlflow_plugins.models import GOLDEN
 
 REPORT = "parity.json"
 
@@ -77,14 +75,8 @@ def pieces(step: Step, window: Window) -> Iterator[Window]:
 def compare_window(step: Step, window: Window) -> list[FeatureParity]:
     """Every feature of one window's answers against what is computed now."""
     loop, model = step.loop, step.model
-    takes = {version: served_features(loop, model, version) for version in versions_logged(model, loop.lake, window)}
-    return window_parity(logged(model, loop.lake, window, takes))
-
-
-def served_features(loop: Loop, model: Model, version: int) -> frozenset[str]:
-    """The features that a version answers by."""
-    golden = loop.registry.artifact(model.name, version) / GOLDEN
-    return frozenset(pl.read_parquet_schema(golden)) & frozenset(feature_names(model.features))
+    trained = {version: trained_views(loop, model, version) for version in versions_logged(model, loop.lake, window)}
+    return window_parity(logged(model, loop.lake, window, trained))
 
 
 def log(step: Step, found: Sequence[FeatureParity], rows: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -15,6 +15,7 @@ from feature_store.lake import Lake
 from feature_store.parity import FeatureParity, Mask, compared, differs, merged
 from feature_store.questions import questions
 from feature_store.taken_in import TakenIn, taken_in_moments
+from flows.features.lineage import Trained
 from flows.frames import key_names, predictions_table, question_columns, stored_name
 from flows.model import Model
 from lifecycle.moments import Window
@@ -25,23 +26,20 @@ _PLACE = "_place"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Some logged answers of a model.
+    """Some logged answers of one version.
 
     Attributes:
+        views: the features that the version was trained on, by which its answers should have been made. A feature
+            that the model file grew later is logged beside an older version, and is none of its business.
         rows: the columns of their questions, `as_of`, `served_at`, `version` and `feature.NAME`.
-        takes: the features that each version was answered with; a feature the model file grew later is logged
-            beside an older version, and was not served.
+        lost: further features of the version, whose definition cannot be read any more.
     """
 
     model: Model
     lake: Lake
+    views: Sequence[Feature]
     rows: pl.DataFrame
-    takes: Mapping[int, frozenset[str]]
-
-    def taking(self, feature: str) -> Mask:
-        """The rows whose answer was made with the feature."""
-        versions = [version for version, taken in self.takes.items() if feature in taken]
-        return self.rows["version"].is_in(versions).to_numpy()
+    lost: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +55,17 @@ def window_parity(answers: Iterator[Answers]) -> list[FeatureParity]:
     return merged(_piece_parity(piece) for piece in answers)
 
 
-def logged(model: Model, lake: Lake, window: Window, takes: Mapping[int, frozenset[str]]) -> Iterator[Answers]:
-    """The logged answers to the questions of a window, in pieces and by `as_of`."""
-    rows = _rows(model, lake, window)
-    for start in range(0, rows.height, _ROWS_AT_ONCE):
-        yield Answers(model, lake, rows[start : start + _ROWS_AT_ONCE], takes)
+def logged(model: Model, lake: Lake, window: Window, trained: Mapping[int, Trained]) -> Iterator[Answers]:
+    """The logged answers to the questions of a window, in pieces of one version each, by `as_of`.
+
+    Args:
+        trained: what each version that answered was trained on.
+    """
+    for version, told in trained.items():
+        rows = _rows(model, lake, window, feature_names(told.views))
+        rows = rows.filter(pl.col("version") == version)
+        for start in range(0, rows.height, _ROWS_AT_ONCE):
+            yield Answers(model, lake, told.views, rows[start : start + _ROWS_AT_ONCE], told.lost)
 
 
 def newest_logged(model: Model, lake: Lake, before: datetime) -> datetime | None:
@@ -76,13 +80,13 @@ def newest_logged(model: Model, lake: Lake, before: datetime) -> datetime | None
 
 def versions_logged(model: Model, lake: Lake, window: Window) -> list[int]:
     """The versions that answered in a window."""
-    return sorted(_rows(model, lake, window)["version"].unique())
+    return sorted(_rows(model, lake, window, ())["version"].unique())
 
 
-def _rows(model: Model, lake: Lake, window: Window) -> pl.DataFrame:
+def _rows(model: Model, lake: Lake, window: Window, features: Sequence[str]) -> pl.DataFrame:
     table = predictions_table(model.name)
     stored = lake.schema(table)
-    given = [stored_name(name) for name in feature_names(model.features)]
+    given = [stored_name(name) for name in features]
     columns = [*question_columns(model), "as_of", "served_at", "version", *(name for name in given if name in stored)]
     inside = (pl.col("as_of") > window.start) & (pl.col("as_of") <= window.end)
     with lake.reading(table):
@@ -91,13 +95,13 @@ def _rows(model: Model, lake: Lake, window: Window) -> pl.DataFrame:
 
 
 def _piece_parity(answers: Answers) -> list[FeatureParity]:
-    model = answers.model
-    offline = recomputed(answers, model.features, answers.lake)
-    names = [name for name in feature_names(model.features) if stored_name(name) in answers.rows.columns]
-    there = {name: answers.taking(name) & offline.computed[name] for name in names}
+    offline = recomputed(answers, answers.views, answers.lake)
+    made = feature_names(answers.views)
+    names = [name for name in made if stored_name(name) in answers.rows.columns]
+    there = {name: offline.computed[name] for name in names}
     other = {name: there[name] & differs(_served(answers, name), offline.values[name]) for name in names}
     late = _late(answers, {name: mask for name, mask in other.items() if mask.any()})
-    asked = answers.rows.select(*question_columns(model), "as_of", "served_at", "version")
+    asked = answers.rows.select(*question_columns(answers.model), "as_of", "served_at", "version")
     found = []
     for name in names:
         rows = pl.Series(there[name])
@@ -105,7 +109,7 @@ def _piece_parity(answers: Answers) -> list[FeatureParity]:
         mask = late.get(name, np.zeros(len(rows), bool))[there[name]]
         one = compared(cells[0], cells[1], mask, asked.filter(rows))
         found.append(one.merged(FeatureParity(name, unchecked=len(rows) - one.checked)))
-    absent = [name for name in feature_names(model.features) if name not in names]
+    absent = [*(name for name in made if name not in names), *answers.lost]
     return [*found, *(FeatureParity(name, unchecked=answers.rows.height) for name in absent)]
 
 
@@ -143,7 +147,7 @@ def _logged_columns(answers: Answers) -> list[pl.Expr]:
     """A question as the log alone tells it: what identifies it, and what was sent along."""
     model = answers.model
     told = {name: pl.col(name) for name in [*question_columns(model), "as_of"]}
-    for view in model.features:
+    for view in answers.views:
         sent = [name for name in view.names if isinstance(view, Request) and name not in told]
         told |= {name: pl.col(stored_name(name)).alias(name) for name in sent if stored_name(name) in answers.rows}
     return list(told.values())
@@ -189,8 +193,8 @@ def _late(answers: Answers, other: Mapping[str, Mask]) -> dict[str, Mask]:
         places = np.flatnonzero(differing & (seen == state))
         rows = answers.rows[places]
         then = TakenIn(answers.lake, rows["served_at"][0])
-        views = [view for view in answers.model.features if set(view.names) & set(other)]
-        before = recomputed(Answers(answers.model, then, rows, answers.takes), views, then)
+        views = [view for view in answers.views if set(view.names) & set(other)]
+        before = recomputed(replace(answers, lake=then, rows=rows), views, then)
         for name, mask in other.items():
             served = rows[stored_name(name)].alias(name)
             agrees = before.computed[name] & ~differs(served, before.values[name])

@@ -142,8 +142,48 @@ def test_a_feature_that_the_model_file_grew_is_not_held_against_an_older_version
 
     rows = {row["feature"]: row for row in parity(path, iso(week(8)), LATER).facts["features"]}
 
-    assert (rows["twice"]["checked"], rows["twice"]["differing"]) == (0, 0)
-    assert rows["twice"]["unchecked"] == rows["noise"]["checked"] > 0
+    assert "twice" not in rows
+    assert rows["noise"]["checked"] > 0
+    assert {row["differing"] for row in rows.values()} == {0}
+
+
+def test_a_champion_that_is_served_by_another_definition_than_it_learned_by_is_skewed(
+    scored: Any, tmp_path: Path
+) -> None:
+    """The file was changed under the champion: batch scoring follows the file, parity follows the manifest."""
+    loop, path = scored
+    loop.models.clear()
+    write_small_model(tmp_path, features=FEATURES.replace(".mean()", ".max()"), estimator=TREES)
+    ingest(path, iso(week(8)))
+    score(path, iso(week(8)))
+
+    found = parity(path, iso(week(8)), NOW)
+
+    first = found.facts["features"][0]
+    assert found.facts["skewed"] == ["busy_24h"]
+    assert (first["checked"], first["differing"] > 400) == (found.facts["rows"], True)
+
+
+def test_a_feature_made_by_a_function_that_has_changed_is_told_as_unchecked(
+    tmp_path: Path, small_loop: Callable[..., Any]
+) -> None:
+    path = write_small_model(tmp_path, features='request("signal"), derived(loudness)')
+    function = "\n\ndef loudness(frame):\n    return frame['signal'].abs().alias('loudness')\n\n\nmodel = Model("
+    path.write_text(path.read_text().replace("\nmodel = Model(", function))
+    with running(small_loop()) as loop:
+        ingest(str(path), NOW)
+        train(str(path), NOW)
+        ingest(str(path), LATER)
+        score(str(path), LATER)
+        same = {row["feature"]: row for row in parity(str(path), LATER).facts["features"]}
+        loop.models.clear()
+        path.write_text(path.read_text().replace(".abs()", ".abs().sqrt()"))
+
+        changed = {row["feature"]: row for row in parity(str(path), LATER, iso(week(6.5))).facts["features"]}
+
+    assert (same["loudness"]["checked"], same["loudness"]["differing"]) == (513, 0)
+    assert changed["loudness"]["checked"] == 0
+    assert changed["loudness"]["unchecked"] == changed["signal"]["checked"] > 0
 
 
 def test_nothing_logged_is_told_as_nothing_known(scored: Any) -> None:
