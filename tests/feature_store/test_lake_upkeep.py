@@ -12,9 +12,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
+from polars import col
 
 from feature_store.errors import SpanTextError, TableNotFoundError, VersionRemovedError
+from feature_store.feature_view import request, window
+from feature_store.ingest import ingest_batch
+from feature_store.labels import Label
 from feature_store.lake import Lake
+from feature_store.source import Source, before
+from feature_store.spine import each
+from feature_store.training_set import Definition, rebuild, training_set
 
 
 def later(days: float = 8) -> datetime:
@@ -156,3 +163,67 @@ def test_a_named_version_stays_readable_after_checkpoints_and_years(tmp_path: Pa
     else:
         with pytest.raises(TableNotFoundError, match="no version 3"):
             Lake(tmp_path).at({"t": 3}).read("t")
+
+
+def moment(day: int) -> datetime:
+    return datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=day)
+
+
+FLIGHTS = Source(
+    "flights", read=pl.DataFrame, key="flight", event_time="departs_at", available_at="told_at", entity="origin",
+    later={"landed_at": ["delay"]}, derive={"late": col("delay") > 15},
+)  # fmt: skip
+DEFINITION = Definition(
+    views=[request("origin"), window(FLIGHTS, mean=col("delay").mean(), over="30d")],
+    label=Label("late", deadline="2d"),
+    spine=each(FLIGHTS, as_of=before("departs_at", "2h")),
+)
+
+
+def flights(days: range, told: int, delay: float) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "flight": [str(day) for day in days],
+            "origin": ["JFK" if day % 2 else "EWR" for day in days],
+            "departs_at": [moment(day) for day in days],
+            "told_at": [moment(day - 10 + told) for day in days],
+            "landed_at": [moment(day) + timedelta(hours=5, days=told) for day in days],
+            "delay": [delay + day for day in days],
+        },
+        schema_overrides={name: pl.Datetime("us", "UTC") for name in ("departs_at", "told_at", "landed_at")},
+    )
+
+
+def test_a_training_set_is_the_same_to_the_bit_after_compaction_vacuum_and_more_rows(
+    open_lake: Callable[[], Lake],
+) -> None:
+    lake = open_lake()
+    for week in range(4):
+        rows = flights(range(week * 7, week * 7 + 7), 0, 0.1)
+        ingest_batch(FLIGHTS, rows, lake, as_of=moment(60), batch=str(week))
+    made = training_set(DEFINITION, lake, None, moment(60))
+    assert made.frame.height > 20
+    named = made.manifest["tables"]
+
+    for number in range(3):
+        corrected = flights(range(7), 20 + number, 50.0 + number)
+        ingest_batch(FLIGHTS, corrected, lake, as_of=moment(90), batch=f"again {number}")
+        for table, version in named.items():
+            lake.compact(table)
+            lake.vacuum(table, keep_versions=[version], as_of=later())
+    newest = training_set(DEFINITION, lake, None, moment(60))
+
+    for one in (lake, open_lake()):
+        again = rebuild(made.manifest, DEFINITION, one)
+        assert again.frame.equals(made.frame)
+        assert again.manifest == made.manifest
+    assert newest.manifest["tables"] != named
+    table = next(iter(named))
+    gone = [version for version in range(lake.version(table)) if version not in {*named.values()}]
+    removed = 0
+    for version in gone:
+        try:
+            lake.at({table: version}).read(table)
+        except VersionRemovedError:
+            removed += 1
+    assert removed > 0, "the vacuum did remove versions that nothing names"

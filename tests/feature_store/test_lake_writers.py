@@ -118,3 +118,50 @@ def test_a_table_that_another_process_holds_is_an_error_that_names_it(tmp_path: 
         holder.kill()
         holder.wait()
     assert lake.append("t", pl.DataFrame({"a": [1]}), batch="1") == 1, "a lock ends with its process"
+
+
+APPENDING = """
+import json, sys
+import polars as pl
+from feature_store.lake import Lake
+root, options = json.loads(sys.argv[1])
+lake = Lake(root, options)
+for number in range(1, 30):
+    assert lake.append("t", pl.DataFrame({"batch": [number] * 50}), batch=str(number)) == 50
+"""
+COMPACTING = """
+import json, sys
+from feature_store.lake import Lake
+root, options = json.loads(sys.argv[1])
+lake, compacted = Lake(root, options), 0
+while lake.read("t")["batch"].max() < 29:
+    done = lake.compact("t")
+    compacted += done.files_before > done.files_after
+print(compacted)
+"""
+
+
+def test_readers_and_appenders_are_not_disturbed_by_compactions_beside_them(open_lake: Callable[[], Lake]) -> None:
+    lake = open_lake()
+    lake.append("t", pl.DataFrame({"batch": [0] * 50}), batch="0")
+    given = json.dumps([lake.root, lake.storage_options])
+    beside = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for script in (APPENDING, COMPACTING)
+    ]
+    try:
+        seen = 0
+        while any(one.poll() is None for one in beside):
+            counts = Counter(lake.read("t")["batch"])
+            assert set(counts.values()) == {50}
+            assert len(counts) >= seen, "what was read once is not gone the next time"
+            seen = len(counts)
+        told = [one.communicate() for one in beside]
+    finally:
+        for one in beside:
+            one.kill()
+    assert [one.returncode for one in beside] == [0, 0], told
+    assert int(told[1][0]) > 0, "it compacted while rows came"
+    assert sorted(lake.read("t")["batch"].unique()) == list(range(30))
