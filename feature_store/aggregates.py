@@ -108,7 +108,7 @@ def answer_type(aggregate: Aggregate, schema: Mapping[str, pl.DataType]) -> pl.D
         case Kind.LAST:
             return dtype
         case Kind.MIN | Kind.MAX:
-            return dtype if number or dtype in {pl.Date, pl.Datetime} else None
+            return dtype if number or isinstance(dtype, pl.Date | pl.Datetime) else None
         case Kind.SUM if number:
             return dtype if dtype.is_float() else pl.Int64()
         case Kind.MEAN | Kind.STD if number:

@@ -1,0 +1,218 @@
+"""From the lake into the online store: what changed since the last time, chunk by chunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+import polars as pl
+
+from feature_store.aggregates import answer_type
+from feature_store.errors import StoreAheadError, UnsupportedAggregateError
+from feature_store.lake import Lake
+from feature_store.online import newest_rows, window_records
+from feature_store.online.catalog import Build, Entry, Shape, entries, entry_key, type_texts, types_of
+from feature_store.online.cells import as_datetime, as_microseconds
+from feature_store.online.keys import encode_all
+from feature_store.online.plan import VIEW_BYTES, NewestRow, OnlineViews, Part
+from feature_store.online.sorted_rows import SortedRows
+from feature_store.online.store import Changes, OnlineStore
+from feature_store.span import utc
+from feature_store.tables import KEY, SEQUENCE, base_columns, facts, superseded, table_of, tables_of
+
+CHUNK_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """What a run did.
+
+    Attributes:
+        rows: versions of rows that were looked at.
+        records: written.
+        removed: records of entities that no row tells about any more.
+        watermark: everything available by then, and ingested, can be read.
+    """
+
+    rows: int
+    records: int
+    removed: int
+    watermark: datetime
+
+
+def materialize(
+    online: OnlineViews, lake: Lake, store: OnlineStore, *, as_of: datetime, chunk_rows: int = CHUNK_ROWS
+) -> Materialized:
+    """Bring the online store up to what the lake knew at `as_of`.
+
+    Only entities with new rows are packed again: rows ingested since the last run, whenever they were available,
+    and rows that became available since then. An entity's record is made of its rows alone, so that neither the order
+    in which rows arrive nor how often this runs can show. A run that was killed is taken up where it stood. Readers
+    go on reading meanwhile; a changed definition is written beside the old one.
+
+    Args:
+        chunk_rows: about how many rows one batch of changes is made of.
+
+    Raises:
+        TableNotFoundError: a source was never ingested.
+        StoreAheadError: the store has taken in more than this lake holds at `as_of`.
+        StoreLockedError, StoreFullError, StoreUnreachableError: what was written before is whole.
+    """
+    moment = as_microseconds(utc("as_of", as_of))
+    done = Materialized(0, 0, 0, as_of.astimezone(UTC))
+    with store.writing():
+        for part, entry in zip(online.parts, entries(online.parts, store), strict=True):
+            run = _Run.begun(part, entry, lake, moment)
+            for changes, rows in run.chunks(chunk_rows):
+                _write(changes, store)
+                done = replace(
+                    done,
+                    rows=done.rows + rows,
+                    records=done.records + len(changes.put) - 1,
+                    removed=done.removed + len(changes.delete),
+                )
+    return done
+
+
+def _write(changes: Changes, store: OnlineStore) -> None:
+    """In batches that the store can take; how far they came, which stands last, is in the last of them."""
+    size = store.batch_records
+    for begin in range(0, max(len(changes.put), 1), size):
+        last = begin + size >= len(changes.put)
+        store.write(Changes(changes.put[begin : begin + size], changes.delete if last else ()))
+
+
+class _Run:
+    """One view on its way from one state of the lake to the next.
+
+    Args:
+        entry: what the store holds of it.
+        target: the records as they will be.
+        rows: every version of the rows of the entities that are to be packed.
+    """
+
+    def __init__(self, part: Part, entry: Entry, target: Build, rows: pl.DataFrame) -> None:
+        self._part, self._entry, self._target, self._rows = part, entry, target, rows
+
+    @classmethod
+    def begun(cls, part: Part, entry: Entry | None, lake: Lake, as_of: int) -> _Run:
+        source = part.source
+        # What is appended between this look and the next is seen by both, never by neither.
+        heights = {table: lake.height(table) for table in tables_of(source) if lake.exists(table)}
+        known = superseded(facts(source, lake, [*part.by, *part.inputs]))
+        shape = _shape(part, known.schema, lake)
+        target = Build(_prefix(part, shape).hex(), shape, as_of, heights)
+        entry = Entry(part.told, source.name) if entry is None else entry
+        for earlier in (entry.serving, entry.building):
+            if earlier is not None:
+                _refuse_less(earlier, target, part.told)
+        return cls(part, entry, target, _touched(part, entry, target, (known, lake)))
+
+    def chunks(self, chunk_rows: int) -> Iterator[tuple[Changes, int]]:
+        """Changes, each with how far the run has come, and of how many rows they are made."""
+        prefix, types = bytes.fromhex(self._target.prefix), types_of(self._target.shape.inputs)
+        rows = SortedRows.of(self._rows, prefix, self._part.by, self._target.as_of)
+        for chunk in rows.chunks(chunk_rows):
+            records = _packed(self._part, chunk, types)
+            gone = _gone(chunk, records) if self._updates else ()
+            progress = replace(self._entry, building=replace(self._target, reached=chunk.keys[-1].hex()))
+            yield self._changes(records, gone, progress), len(chunk.event)
+        yield self._changes([], (), replace(self._entry, serving=self._target, building=None)), 0
+
+    @property
+    def _updates(self) -> bool:
+        """Whether records of these entities may be there already."""
+        return any(one is not None and one.prefix == self._target.prefix for one in _builds(self._entry))
+
+    def _changes(self, records: list[tuple[bytes, bytes]], gone: Sequence[bytes], progress: Entry) -> Changes:
+        return Changes([*records, (entry_key(self._part.view), progress.encoded())], gone)
+
+
+def _packed(part: Part, rows: SortedRows, types: Mapping[str, pl.DataType]) -> list[tuple[bytes, bytes]]:
+    if isinstance(part, NewestRow):
+        return newest_rows.pack(part, rows, types)
+    return window_records.pack(part, rows, types)
+
+
+def _gone(rows: SortedRows, records: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    return sorted(set(rows.keys) - {key for key, _ in records}) if len(records) < len(rows.keys) else []
+
+
+def _builds(entry: Entry) -> tuple[Build | None, Build | None]:
+    return entry.serving, entry.building
+
+
+def _touched(part: Part, entry: Entry, target: Build, lake_rows: tuple[pl.DataFrame, Lake]) -> pl.DataFrame:
+    """Every version of the rows of the entities whose records must be written."""
+    known, lake = lake_rows
+    serving, building = (one if one is not None and one.prefix == target.prefix else None for one in _builds(entry))
+    if building is None:
+        return known if serving is None else _of_entities(part, known, _changed(part, serving, target, lake))
+    # A killed run: what lies behind the last key that it wrote, and what has changed since it began.
+    todo = known if serving is None else _of_entities(part, known, _changed(part, serving, target, lake))
+    behind = encode_all(bytes.fromhex(target.prefix), todo, part.by) > bytes.fromhex(building.reached)
+    since = _of_entities(part, known, _changed(part, building, target, lake))
+    return pl.concat([todo.filter(behind), since]).unique([KEY, "available_at", SEQUENCE], maintain_order=True)
+
+
+def _of_entities(part: Part, known: pl.DataFrame, changed: pl.Series) -> pl.DataFrame:
+    """Every version of the rows of all entities that one of the changed rows has ever told about."""
+    rows = known.filter(pl.col(KEY).is_in(changed.implode()))
+    if not part.by:
+        return known if rows.height else known.clear()
+    return known.join(rows.select(part.by).unique(), on=part.by, how="semi", maintain_order="left")
+
+
+def _changed(part: Part, since: Build, target: Build, lake: Lake) -> pl.Series:
+    """The key digests of rows that were ingested, or became available, after an earlier state."""
+    moments = [pl.lit(as_datetime(one)) for one in (since.as_of, target.as_of)]
+    available = pl.col("available_at")
+    found = [pl.Series(KEY, [], dtype=pl.Int64)]
+    for table in target.heights:
+        rows = lake.read(table, [KEY, SEQUENCE, "available_at"])
+        new = pl.col(SEQUENCE) >= since.heights.get(table, 0)
+        found.append(rows.filter(new | ((available > moments[0]) & (available <= moments[1])))[KEY])
+    return pl.concat(found).unique()
+
+
+def _refuse_less(earlier: Build, target: Build, told: str) -> None:
+    """Rows are never taken out of a lake, so one that holds less is an earlier or another one."""
+    if target.as_of < earlier.as_of:
+        raise StoreAheadError(told, f"as of {as_datetime(earlier.as_of)}", f"as of {as_datetime(target.as_of)}")
+    for table, height in earlier.heights.items():
+        if target.heights.get(table, 0) < height:
+            raise StoreAheadError(told, f"{height} rows of {table}", f"{target.heights.get(table, 0)}")
+
+
+def _shape(part: Part, types: Mapping[str, pl.DataType], lake: Lake) -> Shape:
+    """The types of a part's records and answers.
+
+    Raises:
+        UnsupportedAggregateError: an aggregate that does not go with the type of its values.
+    """
+    own: dict[str, str] = {}
+    if part.own:
+        stored = lake.schema(table_of(part.source))
+        own = type_texts(stored, part.source.key_columns or base_columns(part.source, lake))
+    return Shape(type_texts(types, part.by), type_texts(types, part.inputs), _answer_types(part, types), own)
+
+
+def _answer_types(part: Part, types: Mapping[str, pl.DataType]) -> dict[str, str]:
+    if isinstance(part, NewestRow):
+        found = [types[name] for name in part.columns] or [pl.Float64()]
+        return {name: str(dtype) for name, dtype in zip(part.names, found, strict=True)}
+    answers = []
+    for name, aggregate in part.aggregates:
+        dtype = answer_type(aggregate, types)
+        if dtype is None:
+            raise UnsupportedAggregateError(name, f"{aggregate.kind.value} of {aggregate.values}")
+        answers.append(str(dtype))
+    return dict(zip(part.names, answers * len(part.over), strict=True))
+
+
+def _prefix(part: Part, shape: Shape) -> bytes:
+    types = json.dumps([shape.key, shape.inputs], sort_keys=True).encode()
+    return b"\x01" + blake2b(part.view + types, digest_size=VIEW_BYTES - 1).digest()

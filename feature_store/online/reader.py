@@ -1,0 +1,215 @@
+"""Features while somebody waits: resolved once, then one look into the store for all questions of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+import polars as pl
+from polars.exceptions import ColumnNotFoundError
+
+from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError, ViewNotMaterializedError
+from feature_store.feature_view import Derived, Request, Transform, transform_name
+from feature_store.online.answers import OnlineFeatures, Status, Statuses
+from feature_store.online.catalog import Build, entries, types_of
+from feature_store.online.cells import as_microseconds
+from feature_store.online.keys import NoEntity, Question, encoder
+from feature_store.online.newest_answers import NewestAnswers
+from feature_store.online.own_rows import OwnRows
+from feature_store.online.plan import NewestRow, OnlineViews, Part
+from feature_store.online.store import OnlineStore
+from feature_store.online.window_answers import WindowAnswers
+
+_NOWHERE = b"\x02"
+_UTC = pl.Datetime("us", "UTC")
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """How one part is looked up and answered."""
+
+    part: Part
+    encode: Callable[[Question], bytes]
+    answers: NewestAnswers | WindowAnswers
+    types: Mapping[str, pl.DataType]
+
+
+class OnlineReader:
+    """Answers questions from an online store, as `features(...)` would from the lake at the same moment.
+
+    Views are resolved once, here; a call costs one look into the store. What was materialized or pushed
+    meanwhile is seen by the next call.
+
+    Args:
+        types: of the columns that questions bring.
+        new_questions: questions are about rows that no source has told about yet. Otherwise a question that may
+            be a row of a source brings the columns of its key, so that its own row can be left out.
+
+    Raises:
+        ViewNotMaterializedError: the store does not hold a view as it is defined now.
+        MissingColumnsError, ColumnTypeError: questions lack a column by which rows are found, or have another type.
+    """
+
+    def __init__(
+        self, online: OnlineViews, store: OnlineStore, *, types: Mapping[str, pl.DataType], new_questions: bool = False
+    ) -> None:
+        self.names = online.names
+        self._online, self._store, self._types = online, store, dict(types)
+        builds = _builds(online, store)
+        self._looked = [self._resolved(part, build) for part, build in zip(online.parts, builds, strict=True)]
+        self._own = None if new_questions else OwnRows.of(online, builds, types)
+        self._request = tuple(name for view in online.views if isinstance(view, Request) for name in view.columns)
+        self._transforms = [one for view in online.views if isinstance(view, Derived) for one in view.transforms]
+        _require(types, [*self._request, *_roots(self._transforms)])
+        made = [*self._request, *map(transform_name, self._transforms), *(n for one in online.parts for n in one.names)]
+        places = [made.index(name) for name in self.names]
+        self._arranged = None if places == list(range(len(made))) else _arrangement(places)
+
+    @property
+    def types(self) -> dict[str, pl.DataType]:
+        """The types of the features that come from the store."""
+        return {name: dtype for one in self._looked for name, dtype in one.types.items()}
+
+    def read(self, questions: Sequence[Question], as_of: datetime) -> OnlineFeatures:
+        """The features of n questions asked at one moment.
+
+        Args:
+            questions: the columns of each, as Python values of their types.
+            as_of: with a time zone; not before the store was last written.
+
+        Raises:
+            StoreUnreachableError: the store cannot be asked; nothing is told to be missing.
+            AskedOfThePastError: the store no longer knows what was the answer then.
+            MissingColumnsError, ColumnTypeError: a question lacks a column, or has a value of another type.
+        """
+        try:
+            at = as_microseconds(as_of)
+        except TypeError as error:
+            raise NaiveMomentError("as_of", as_of) from error
+        rows, odd = self._from_store(questions, at)
+        if self._transforms:
+            frame = pl.DataFrame([dict(one) for one in questions], schema=self._types).with_columns(
+                pl.lit(as_of).cast(_UTC).alias("as_of")
+            )
+            made = pl.DataFrame([_transformed(one, frame) for one in self._transforms]).rows()
+            rows = made if rows is None else [first + row for first, row in zip(made, rows, strict=True)]
+        if self._request:
+            asked = [tuple([one[name] for name in self._request]) for one in questions]
+            rows = asked if rows is None else [first + row for first, row in zip(asked, rows, strict=True)]
+        if self._arranged is not None and rows is not None:
+            rows = list(map(self._arranged, rows))
+        return OnlineFeatures(self.names, rows or [], odd)
+
+    def frame(self, questions: pl.DataFrame) -> pl.DataFrame:
+        """The features of questions that bring their own `as_of`: the columns and types of `features(...)`.
+
+        Raises:
+            As `read` does.
+        """
+        _require(questions.schema, [*self._types, "as_of"])
+        for name, dtype in self._types.items():
+            if questions.schema[name] != dtype:
+                raise ColumnTypeError("questions", name, got=questions.schema[name], expected=dtype)
+        stored = [name for one in self._looked for name in one.part.names]
+        found: list[Row | None] = [None] * questions.height
+        brought = questions.select(list(self._types)).rows(named=True)
+        places = questions.select("as_of").with_row_index("place").group_by("as_of").agg("place")
+        for as_of, group in places.iter_rows():
+            rows, _ = self._from_store([brought[place] for place in group], as_microseconds(as_of))
+            for place, row in zip(group, rows or [], strict=False):
+                found[place] = row
+        types = self.types
+        columns = {
+            name: pl.Series(name, [row[place] for row in found if row is not None], dtype=types[name])
+            for place, name in enumerate(stored)
+        }
+        columns |= {name: questions[name] for name in self._request}
+        columns |= {transform_name(one): _transformed(one, questions) for one in self._transforms}
+        kept = [name for name in questions.columns if name not in self.names]
+        return questions.select(kept).with_columns(columns[name] for name in self.names)
+
+    def _resolved(self, part: Part, build: Build) -> _Looked:
+        key = types_of(build.shape.key)
+        _require(self._types, key)
+        for name, dtype in key.items():
+            if self._types[name] != dtype:
+                raise ColumnTypeError("questions", name, got=self._types[name], expected=dtype)
+        inputs, types = types_of(build.shape.inputs), types_of(build.shape.features)
+        answers = NewestAnswers(part, inputs) if isinstance(part, NewestRow) else WindowAnswers(part, inputs, types)
+        return _Looked(part, encoder(bytes.fromhex(build.prefix), key), answers, types)
+
+    def _from_store(
+        self, questions: Sequence[Question], at: int
+    ) -> tuple[list[Row] | None, dict[int, dict[str, Status]]]:
+        """The values of all parts one after the other; None where there is no part."""
+        keys: list[bytes] = []
+        for one in self._looked:
+            encode = one.encode
+            try:
+                keys += [encode(question) for question in questions]
+            except (NoEntity, KeyError):
+                keys += [_key(one, question) for question in questions]
+        raws = self._store.get_many(keys)
+        own = None if self._own is None else self._own.asked(questions)
+        count, rows = len(questions), None
+        odd: dict[int, dict[str, Status]] = {}
+        for number, one in enumerate(self._looked):
+            found, statuses = one.answers.answers(raws[number * count : (number + 1) * count], at, own)
+            rows = found if rows is None else [left + right for left, right in zip(rows, found, strict=True)]
+            if statuses:
+                _note(odd, one.part, statuses)
+        return rows, odd
+
+
+def _builds(online: OnlineViews, store: OnlineStore) -> list[Build]:
+    found = [None if entry is None else entry.serving for entry in entries(online.parts, store)]
+    lacking = {part.told for part, build in zip(online.parts, found, strict=True) if build is None}
+    if lacking:
+        raise ViewNotMaterializedError(lacking, repr(store))
+    return [build for build in found if build is not None]
+
+
+def _require(present: Mapping[str, pl.DataType], needed: Sequence[str] | Mapping[str, pl.DataType]) -> None:
+    missing = [name for name in needed if name not in present]
+    if missing:
+        raise MissingColumnsError("questions", missing, present)
+
+
+def _roots(transforms: Sequence[Transform]) -> list[str]:
+    return [root for one in transforms if isinstance(one, pl.Expr) for root in one.meta.root_names() if root != "as_of"]
+
+
+def _arrangement(places: Sequence[int]) -> Callable[[Row], Row]:
+    if len(places) == 1:
+        return lambda row: (row[places[0]],)
+    return itemgetter(*places)
+
+
+def _key(one: _Looked, question: Question) -> bytes:
+    try:
+        return one.encode(question)
+    except NoEntity:
+        return _NOWHERE
+    except KeyError as error:
+        raise MissingColumnsError(f"questions for {one.part.told}", [error.args[0]], question) from error
+
+
+def _note(odd: dict[int, dict[str, Status]], part: Part, statuses: Statuses) -> None:
+    for place, status in statuses.items():
+        each = [status] * len(part.names) if isinstance(status, Status) else status
+        told = {name: one for name, one in zip(part.names, each, strict=True) if one is not Status.FOUND}
+        odd.setdefault(place, {}).update(told)
+
+
+def _transformed(transform: Transform, questions: pl.DataFrame) -> pl.Series:
+    """What the same expression or function gives offline."""
+    try:
+        made = questions.select(transform).to_series() if isinstance(transform, pl.Expr) else transform(questions)
+    except ColumnNotFoundError as error:
+        raise MissingColumnsError("questions for derived", [str(error)], questions.columns) from error
+    return made.alias(transform_name(transform))
