@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from feature_store.lake import TYPES
 from feature_store.online.plan import VIEW_BYTES, Part
 from feature_store.online.store import OnlineStore
+from feature_store.stored_types import TYPES
 
 _PREFIX = b"\x00view"
 _TYPES: dict[str, pl.DataType] = {str(one): one() if isinstance(one, type) else one for one in TYPES}

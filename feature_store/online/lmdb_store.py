@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import lmdb
 from filelock import FileLock, Timeout
 
-from feature_store.errors import (
+from feature_store.online.errors import (
     ReadOnlyStoreError,
     StoreFullError,
     StoreLockedError,

@@ -11,11 +11,11 @@ from hashlib import blake2b
 import polars as pl
 
 from feature_store.aggregates import answer_type
-from feature_store.errors import StoreAheadError, UnsupportedAggregateError
 from feature_store.lake import Lake
 from feature_store.online import newest_rows, window_records
 from feature_store.online.catalog import Build, Entry, Shape, entries, entry_key, type_texts, types_of
 from feature_store.online.cells import as_datetime, as_microseconds
+from feature_store.online.errors import StoreAheadError, UnsupportedAggregateError
 from feature_store.online.keys import encode_all
 from feature_store.online.plan import VIEW_BYTES, NewestRow, OnlineViews, Part
 from feature_store.online.sorted_rows import SortedRows

@@ -8,14 +8,15 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.errors import AskedOfThePastError
 from feature_store.online.answers import Status, Statuses
 from feature_store.online.cells import as_datetime, readers
+from feature_store.online.errors import AskedOfThePastError
 from feature_store.online.newest_rows import Layout
 from feature_store.online.own_rows import Digests
 from feature_store.online.plan import NewestRow
 
-_DAY = 86_400_000_000.0
+# Polars divides a column by one number as a product with its inverse, which may round otherwise than a quotient.
+_DAYS = 1.0 / 86_400_000_000.0
 
 Row = tuple[Any, ...]
 
@@ -64,7 +65,7 @@ class NewestAnswers:
 
     def _aged(self, raw: bytes, at: int) -> Row | None:
         since, until, event = self._age(raw)
-        return ((at - event) / _DAY,) if since <= at < until else None
+        return ((at - event) * _DAYS,) if since <= at < until else None
 
     def _first(self, raw: bytes, at: int) -> Row | None:
         row = self._fast(raw)
@@ -97,7 +98,7 @@ class NewestAnswers:
             if part.ttl is not None and moment - heads[3] > part.ttl:
                 break
             if not part.columns:
-                return ((at - heads[3]) / _DAY,), Status.FOUND
+                return ((at - heads[3]) * _DAYS,), Status.FOUND
             return self._with_nulls(raw, offset), Status.FOUND
         return self._nothing, Status.STALE
 

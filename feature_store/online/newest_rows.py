@@ -98,7 +98,7 @@ def _exact_from(rows: SortedRows, moment: int) -> Ints:
 def _needed(part: NewestRow, rows: SortedRows, moment: int) -> Mask:
     """The versions that a question at `moment` or later may have as its answer."""
     count = len(rows.seen)
-    alive = rows.gone > moment
+    alive: Mask = rows.gone > moment
     if count == len(rows.keys):
         return alive
     comes = np.maximum(rows.seen, moment)
@@ -108,7 +108,8 @@ def _needed(part: NewestRow, rows: SortedRows, moment: int) -> Mask:
         present = lasting & (comes == moment)
         counts = np.cumsum(present)
         better = rows.each(counts[rows.starts[1:] - 1]) - counts
-        return alive & (~present | (better < 2))
+        alive &= ~present | (better < 2)
+        return alive
     # A better row that comes no later and lasts for ever beats this one for good.
     frame = pl.DataFrame({"comes": np.where(lasting, comes, FOREVER), "entity": rows.each(np.arange(len(rows.keys)))})
     beaten_from = frame.select(pl.col("comes").cum_min(reverse=True).shift(-1).over("entity").fill_null(FOREVER))

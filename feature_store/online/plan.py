@@ -9,8 +9,8 @@ from hashlib import blake2b
 import polars as pl
 
 from feature_store.aggregates import Aggregate, recognise
-from feature_store.errors import UnsupportedAggregateError
 from feature_store.feature_view import Derived, Feature, Latest, Recency, Request, Windowed, check_features
+from feature_store.online.errors import UnsupportedAggregateError
 from feature_store.online.store import FORMAT
 from feature_store.source import Source
 from feature_store.span import microseconds

@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError, ViewNotMaterializedError
+from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError
 from feature_store.feature_view import Derived, Request, Transform, transform_name
 from feature_store.online.answers import OnlineFeatures, Status, Statuses
 from feature_store.online.catalog import Build, entries, types_of
 from feature_store.online.cells import as_microseconds
+from feature_store.online.errors import ViewNotMaterializedError
 from feature_store.online.keys import NoEntity, Question, encoder
 from feature_store.online.newest_answers import NewestAnswers
 from feature_store.online.own_rows import OwnRows

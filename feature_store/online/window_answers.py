@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from feature_store.aggregates import Kind
-from feature_store.errors import AskedOfThePastError
 from feature_store.online.answers import Status, Statuses
 from feature_store.online.cells import as_datetime
+from feature_store.online.errors import AskedOfThePastError
 from feature_store.online.own_rows import Digests
 from feature_store.online.plan import InWindow
 from feature_store.online.window_layout import HEAD, SERIES, series_of

@@ -1,24 +1,12 @@
 from __future__ import annotations
 
-import sys
 import tempfile
 from datetime import timedelta
-from pathlib import Path
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from feature_store.features import features
-from feature_store.online.lmdb_store import LmdbStore
-from feature_store.online.materialize import materialize
-from feature_store.online.plan import OnlineViews
-from feature_store.online.reader import OnlineReader
-from feature_store.spine import Spine
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import (  # noqa: E402
+from online_world import (
     FOLDERS,
     QUESTIONS,
     VIEWS,
@@ -33,6 +21,13 @@ from world import (  # noqa: E402
     take_in,
     worlds,
 )
+
+from feature_store.features import features
+from feature_store.online.lmdb_store import LmdbStore
+from feature_store.online.materialize import materialize
+from feature_store.online.plan import OnlineViews
+from feature_store.online.reader import OnlineReader
+from feature_store.spine import Spine
 
 
 def store() -> LmdbStore:

@@ -138,10 +138,6 @@ def take_in(world: World, lake: Lake, until: datetime, number: int) -> None:
         ingest_batch(source, arrived, lake, as_of=until, batch=f"batch {number}")
 
 
-def tied(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame
-
-
 def minutes(shout: pl.DataFrame) -> pl.Series:
     return shout["as_of"].dt.minute().cast(pl.Int64) + shout["number"].fill_null(0)
 
@@ -164,7 +160,8 @@ VIEWS: list[Feature] = [
            least=col("spent").min(), most=col("spent").max(), newest=col("spent").last(), told=col("spent").count(),
            kinds=col("spent").n_unique(), over=["1h", "6h", "3d"]),
     window(readings, r_len=pl.len(), r_flag=col("flag").sum(), r_flag_mean=col("flag").mean(), r_any=col("flag").max(),
-           r_text=col("text").last(), r_texts=col("text").n_unique(), r_first=col("day").min(), r_last=col("day").last(),
+           r_text=col("text").last(), r_texts=col("text").n_unique(), r_first=col("day").min(),
+           r_last=col("day").last(),
            r_moment=col("moment").max(), r_short=col("short").last(), r_small=col("small").sum(),
            r_small_std=col("small").std(), r_tiny=col("tiny").min(), r_late=(col("tiny") > 3).mean(),
            r_single=col("single").sum(), r_single_mean=col("single").mean(), r_single_std=col("single").std(),
