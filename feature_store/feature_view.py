@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 import polars as pl
 
-from feature_store.errors import FeatureNameClashError, LeakError, SpecError
+from feature_store.errors import ColumnTypeError, FeatureNameClashError, LeakError, SpecError
 from feature_store.source import Source, names
 from feature_store.span import parse_span, span_text
 from feature_store.spine import Each, Spine, asked_source
+
+_NO_TIME = timedelta(0)
 
 Transform = pl.Expr | Callable[[pl.DataFrame], pl.Series]
 
@@ -65,8 +68,13 @@ class Latest:
             raise SpecError(self.told, "no column is named", "Name the columns to look up")
         if self.ttl is None and not self.source.timeless:
             raise SpecError(self.told, "ttl is not given", 'Say how old a row may be, for example ttl="6h"')
-        if self.source.timeless and (self.ttl or self.ago):
+        if self.source.timeless and (self.ttl is not None or self.ago is not None):
             raise SpecError(self.told, "a timeless source does not age", "Leave out ttl and ago")
+        if self.ttl is not None and self.ttl <= _NO_TIME:
+            problem = "below zero" if self.ttl < _NO_TIME else "zero, so that every row is too old at once"
+            raise SpecError(self.told, f"ttl is {problem}", 'Say how old a row may be, for example ttl="6h"')
+        if self.ago is not None and self.ago < _NO_TIME:
+            raise SpecError(self.told, "ago is below zero", "A question is not answered from its future")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +106,9 @@ class Windowed:
             raise SpecError(self.told, "a timeless source has no events", "Use latest, or give it an event_time")
         if not self.aggregates or not self.over:
             raise SpecError(self.told, "nothing is aggregated", 'Write name=col("x").mean() and over="6h"')
+        for text, length in self.over:
+            if length <= _NO_TIME:
+                raise SpecError(self.told, f"over is {text}, no time at all", 'Write for example over="6h"')
         for column in self.by:
             waits = self.source.known_with(column)
             if waits:
@@ -132,7 +143,50 @@ class Recency:
         return f"recency({self.source.name})"
 
 
-Feature = Request | Derived | Latest | Windowed | Recency
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """One feature of two others that are named before it: their ratio or their difference, a double.
+
+    Null where either is null, and a ratio where the second is zero.
+    """
+
+    name: str
+    how: Literal["ratio", "difference"]
+    of: str
+    to: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def told(self) -> str:
+        return f"{self.how}({self.of}, {self.to})"
+
+    def value(self, of: float | None, to: float | None) -> float | None:
+        """The feature of one question."""
+        if of is None or to is None:
+            return None
+        if self.how == "difference":
+            return float(of) - float(to)
+        return float(of) / float(to) if to else None
+
+    def values(self, of: pl.Series, to: pl.Series) -> pl.Series:
+        """The feature of n questions.
+
+        Raises:
+            ColumnTypeError: one of the two is no number.
+        """
+        for one in (of, to):
+            if not (one.dtype.is_numeric() or one.dtype == pl.Boolean):
+                raise ColumnTypeError(self.told, one.name, got=one.dtype, expected="a number")
+        left, right = of.cast(pl.Float64), to.cast(pl.Float64)
+        if self.how == "difference":
+            return (left - right).alias(self.name)
+        return (left / right).set(right == 0, None).alias(self.name)
+
+
+Feature = Request | Derived | Latest | Windowed | Recency | Combined
 
 
 def request(*columns: str) -> Request:
@@ -170,6 +224,16 @@ def recency(source: Source, *, name: str | None = None) -> Recency:
     return Recency(source, name or f"{source.name}_recency_days")
 
 
+def ratio(name: str, *, of: str, to: str) -> Combined:
+    """The feature `of` divided by the feature `to`; null where either is null or `to` is zero."""
+    return Combined(name, "ratio", of, to)
+
+
+def difference(name: str, *, of: str, to: str) -> Combined:
+    """The feature `of` less the feature `to`; null where either is null."""
+    return Combined(name, "difference", of, to)
+
+
 def transform_name(transform: Transform) -> str:
     """The feature's name: an expression's alias, a function's own name."""
     if isinstance(transform, pl.Expr):
@@ -195,6 +259,19 @@ def feature_names(features: Sequence[Feature]) -> tuple[str, ...]:
     return tuple(makers)
 
 
+def named_views(features: Sequence[Feature]) -> dict[str, Feature]:
+    """The features by a name of their own, in order; two of one kind on one source are told apart by their first name.
+
+    >>> list(named_views([request("origin", "dest"), ratio("trend", of="delay_6h", to="delay_24h")]))
+    ['request(origin, dest)', 'ratio(delay_6h, delay_24h)']
+    """
+    told = [feature.told for feature in features]
+    return {
+        name if told.count(name) == 1 else f"{name}: {feature.names[0]}": feature
+        for name, feature in zip(told, features, strict=True)
+    }
+
+
 def check_features(features: Sequence[Feature], spine: Spine) -> tuple[str, ...]:
     """The names of all features, after making sure that none knows the question's own outcome.
 
@@ -205,7 +282,28 @@ def check_features(features: Sequence[Feature], spine: Spine) -> tuple[str, ...]
     for feature in features:
         for used in _own_columns(feature):
             refuse_later(used, spine)
+    _check_combined(features)
     return feature_names(features)
+
+
+def _check_combined(features: Sequence[Feature]) -> None:
+    made: list[str] = []
+    for feature in features:
+        if isinstance(feature, Combined):
+            missing = [name for name in (feature.of, feature.to) if name not in made]
+            if missing:
+                fix = f"Name {missing[0]} before it; the features before it are {made}"
+                raise SpecError(f"{feature.told} as {feature.name}", f"no feature before it is called {missing}", fix)
+        made += feature.names
+
+
+def with_operands(chosen: Sequence[Feature], features: Sequence[Feature]) -> list[Feature]:
+    """The chosen features and those that they are made of, in the order of `features`."""
+    needed = {name for feature in chosen for name in feature.names}
+    for feature in reversed(features):
+        if isinstance(feature, Combined) and feature.name in needed:
+            needed |= {feature.of, feature.to}
+    return [feature for feature in features if needed & set(feature.names)]
 
 
 def refuse_later(column: str | pl.Expr, spine: Spine) -> None:
@@ -245,6 +343,8 @@ def request_columns(features: Sequence[Feature], spine: Spine) -> tuple[str, ...
             case Derived(transforms=transforms):
                 roots = [root for one in transforms if isinstance(one, pl.Expr) for root in one.meta.root_names()]
                 needed |= dict.fromkeys(roots)
+            case Combined():
+                pass
             case _:
                 needed |= dict.fromkeys(joins_on(feature))
     return tuple(needed)

@@ -13,6 +13,8 @@ from typing import Any
 
 import polars as pl
 
+_SHOWN = 12  # letters of a version that people read and tags carry
+
 
 def spec_text(part: Any) -> str:
     """A source, spine, label or features as canonical JSON: expressions as Polars writes them, code by its hash."""
@@ -27,6 +29,11 @@ def canonical(plain: Any) -> str:
 def spec_digest(part: Any) -> str:
     """The SHA-256 of the canonical text."""
     return sha256(spec_text(part).encode()).hexdigest()
+
+
+def view_version(view: Any) -> str:
+    """The version of a feature view: by content, so that a changed definition is a new version."""
+    return spec_digest(view)[:_SHOWN]
 
 
 def code_hash(function: Callable[..., Any]) -> str:

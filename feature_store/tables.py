@@ -16,6 +16,7 @@ import polars as pl
 from feature_store.digest import combine, content_digest
 from feature_store.errors import MissingColumnsError
 from feature_store.lake import Lake
+from feature_store.reach import EVERYTHING, Reach
 from feature_store.source import Source
 from feature_store.span import utc
 
@@ -46,12 +47,15 @@ def column_type(source: Source, column: str, lake: Lake) -> pl.DataType:
     return facts(source, lake, [column]).schema[column]
 
 
-def facts(source: Source, lake: Lake, columns: Collection[str]) -> pl.DataFrame:
+def facts(source: Source, lake: Lake, columns: Collection[str], reach: Reach = EVERYTHING) -> pl.DataFrame:
     """Every version of every row that became known, with the columns asked for.
 
+    Args:
+        reach: which of them; the versions that these replace or are replaced by count all the same.
+
     Returns:
-        `columns`, `event_time`, `available_at` (UTC) and the digests and sequence that order rows. Where
-        a column becomes known later, the row's two times are those at which the last one did.
+        `columns`, `event_time`, `available_at`, `superseded_at` (UTC) and the digests and sequence that order rows.
+        Where a column becomes known later, the row's two times are those at which the last one did.
 
     Raises:
         TableNotFoundError: the source was never ingested.
@@ -60,13 +64,25 @@ def facts(source: Source, lake: Lake, columns: Collection[str]) -> pl.DataFrame:
     wanted: list[str | pl.Expr] = [*columns, *source.filters]
     inputs = frozenset[str]().union(*(source.inputs(one) for one in wanted))
     times = [time for time in source.later if any(time in source.known_with(one) for one in wanted)]
-    rows = _joined(source, lake, inputs, times)
+    if times or reach.since is None:
+        # A version that a correction replaced stays replaced, also where the correction itself is filtered out.
+        rows = superseded(_joined(source, lake, inputs, times)).filter(reach.in_time)
+    else:
+        rows = _within(source, lake, inputs, reach)
     rows = _with_derived(source, rows, _derived_for(source, wanted))
-    if not source.filters:
-        return rows.select(*dict.fromkeys([*columns, *FACT]))
-    # A version that a correction replaced stays replaced, also where the correction itself is filtered out.
-    rows = superseded(rows).filter(*source.filters)
-    return rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"]))
+    rows = rows.filter(*source.filters) if source.filters else rows
+    return reach.of_bucket(rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"])))
+
+
+def _within(source: Source, lake: Lake, inputs: frozenset[str], reach: Reach) -> pl.DataFrame:
+    """Rows of a span of time, without the others ever being in memory; of those only what replaces what."""
+    table = table_of(source)
+    _check_columns(source, lake, table, inputs)
+    with lake.reading(table):
+        rows = lake.scan(table, dict.fromkeys([*inputs, *FACT])).filter(reach.in_time).collect()
+    every = superseded(lake.read(table, [KEY, "available_at", SEQUENCE]))
+    replaced = every.filter(pl.col("superseded_at").is_not_null()).select(KEY, SEQUENCE, "superseded_at")
+    return rows.join(replaced, on=[KEY, SEQUENCE], how="left", maintain_order="left")
 
 
 def known(source: Source, lake: Lake, as_of: datetime) -> pl.DataFrame:
@@ -136,14 +152,17 @@ def _with_derived(source: Source, rows: pl.DataFrame, derived: Sequence[str]) ->
     return rows
 
 
-def _group(source: Source, lake: Lake, time: str, columns: Collection[str]) -> pl.DataFrame:
+def _group(
+    source: Source, lake: Lake, time: str, columns: Collection[str], with_row: Collection[str] = ()
+) -> pl.DataFrame:
     """The rows of a later group; without a row, as long as nothing has become known."""
     if lake.exists(table_of(source, time)):
-        return lake.read(table_of(source, time))
-    base = lake.read(table_of(source))
+        return _picked(source, lake, table_of(source, time), [*columns, *with_row])
+    stored = lake.schema(table_of(source))
     moment = pl.Datetime("us", "UTC")
-    types = {name: pl.lit(None, moment if name == time else pl.Float64).alias(name) for name in columns}
-    return base.clear().with_columns(**types)
+    types: dict[str, pl.DataType] = {name: stored[name] for name in (*with_row, *FACT)}
+    types |= {name: moment if name == time else pl.Float64() for name in columns}
+    return pl.DataFrame(schema=types)
 
 
 def _newest(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -160,12 +179,11 @@ def _joined(source: Source, lake: Lake, inputs: frozenset[str], times: Sequence[
     parts = []
     for time in times:
         columns = sorted(column for column in inputs if owners.get(column) == time)
-        group = _group(source, lake, time, columns)
         covered = with_row & set(source.key_columns or ())
-        parts.append(_picked(source, group, [*columns, *sorted(covered)]))
+        parts.append(_group(source, lake, time, columns, sorted(covered)))
         with_row -= covered
     if with_row or not parts:
-        parts.insert(0, _picked(source, lake.read(table_of(source)), sorted(with_row)))
+        parts.insert(0, _picked(source, lake, table_of(source), sorted(with_row)))
     if len(parts) == 1:
         return parts[0]
     if all(_each_once(part[KEY]) for part in parts):
@@ -173,11 +191,16 @@ def _joined(source: Source, lake: Lake, inputs: frozenset[str], times: Sequence[
     return _put_together(_versions(parts), on=[KEY, "_stamp"], late=len(times))
 
 
-def _picked(source: Source, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    absent = set(columns) - set(rows.columns)
+def _picked(source: Source, lake: Lake, table: str, columns: Collection[str]) -> pl.DataFrame:
+    _check_columns(source, lake, table, columns)
+    return lake.read(table, list(dict.fromkeys([*columns, *FACT])))
+
+
+def _check_columns(source: Source, lake: Lake, table: str, columns: Collection[str]) -> None:
+    stored = lake.schema(table)
+    absent = set(columns) - set(stored)
     if absent:
-        raise MissingColumnsError(source.name, absent, [*(set(rows.columns) - set(STORED)), *source.derive])
-    return rows.select(*dict.fromkeys([*columns, *FACT]))
+        raise MissingColumnsError(source.name, absent, [*(set(stored) - set(STORED)), *source.derive])
 
 
 def _versions(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -11,14 +11,14 @@ import polars as pl
 
 from feature_store.digest import content_digest, row_digests
 from feature_store.errors import ManifestMismatchError
-from feature_store.feature_view import Derived, Feature, Request
+from feature_store.feature_view import Feature, Latest, Recency, Windowed, named_views
 from feature_store.features import features
 from feature_store.labels import KNOWN, Ahead, LabelSpec, check_label, labels
 from feature_store.lake import Lake
 from feature_store.questions import questions
 from feature_store.source import Source
 from feature_store.span import utc
-from feature_store.spec_text import spec_digest, spec_text
+from feature_store.spec_text import spec_digest, spec_text, view_version
 from feature_store.spine import Spine, asked_source
 from feature_store.tables import tables_of
 
@@ -35,7 +35,7 @@ class Definition:
     def sources(self) -> list[Source]:
         """Every source that is read, by name; a source and its `where` views count once."""
         read = [asked_source(self.spine)]
-        read += [view.source for view in self.views if not isinstance(view, Request | Derived)]
+        read += [view.source for view in self.views if isinstance(view, Latest | Windowed | Recency)]
         read += [self.label.source] if isinstance(self.label, Ahead) else []
         by_name = {source.name: source for source in reversed(read)}
         return [by_name[name] for name in sorted(by_name)]
@@ -81,6 +81,7 @@ def training_set(definition: Definition, lake: Lake, start: datetime | None, as_
         "rows": found.height,
         "content_digest": content_digest(row_digests(found)),
         "tables": definition.versions(lake),
+        "view_versions": {name: view_version(view) for name, view in named_views(definition.views).items()},
         "views_digest": spec_digest(list(definition.views)),
         **definition.texts(),
     }

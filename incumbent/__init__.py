@@ -22,6 +22,7 @@ _HOME = {
     "csv": "feature_store.readers",
     "delta": "feature_store.readers",
     "derived": "feature_store.feature_view",
+    "difference": "feature_store.feature_view",
     "drifted": "lifecycle.policies",
     "each": "feature_store.spine",
     "every": "feature_store.spine",
@@ -31,6 +32,7 @@ _HOME = {
     "older": "lifecycle.policies",
     "one_of": "feature_store.expectations",
     "parquet": "feature_store.readers",
+    "ratio": "feature_store.feature_view",
     "recency": "feature_store.feature_view",
     "replay": "flows.running",
     "request": "feature_store.feature_view",
@@ -57,6 +59,7 @@ __all__ = [
     "csv",
     "delta",
     "derived",
+    "difference",
     "drifted",
     "each",
     "every",
@@ -66,6 +69,7 @@ __all__ = [
     "older",
     "one_of",
     "parquet",
+    "ratio",
     "recency",
     "replay",
     "request",
@@ -83,7 +87,7 @@ if TYPE_CHECKING:
     from polars import col
 
     from feature_store.expectations import not_null, one_of, within
-    from feature_store.feature_view import derived, latest, recency, request, window
+    from feature_store.feature_view import derived, difference, latest, ratio, recency, request, window
     from feature_store.labels import Label, ahead
     from feature_store.readers import csv, delta, parquet, sql
     from feature_store.source import ALL, INGESTED, Source, after, before

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import polars as pl
@@ -23,9 +24,34 @@ class Tables:
     def __init__(self, frames: Mapping[str, pl.DataFrame]) -> None:
         self._tables = {table_of(source): _ingested(frames[name], source) for name, source in SOURCES.items()}
 
-    def read(self, table: str) -> pl.DataFrame:
-        """All columns."""
-        return self._tables[table]
+    def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """Every row."""
+        rows = self._tables[table]
+        return rows if columns is None else rows.select(columns)
+
+    def scan(self, table: str, columns: Collection[str]) -> pl.LazyFrame:
+        """The same, lazily."""
+        return self._tables[table].lazy().select(columns)
+
+    def reading(self, table: str) -> AbstractContextManager[None]:
+        """Nothing can go wrong."""
+        return nullcontext()
+
+    def schema(self, table: str) -> dict[str, pl.DataType]:
+        """Columns and types."""
+        return dict(self._tables[table].schema)
+
+    def exists(self, table: str) -> bool:
+        """Whether there is such a table."""
+        return table in self._tables
+
+    def version(self, table: str) -> int:
+        """They never change."""
+        return 0
+
+    def at(self, versions: Mapping[str, int]) -> Tables:
+        """They never change."""
+        return self
 
 
 def _source(name: str) -> Source:

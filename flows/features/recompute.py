@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from feature_store.feature_view import Derived, Feature, Request, feature_names, joins_on
+from feature_store.feature_view import Combined, Derived, Feature, Request, feature_names, joins_on, with_operands
 from feature_store.features import features
 from feature_store.lake import Lake
 from feature_store.parity import FeatureParity, Mask, compared, differs, merged
@@ -124,12 +124,13 @@ def recomputed(answers: Answers, views: Sequence[Feature], lake: Lake) -> Offlin
     are computed whose inputs were logged; what the caller sent himself can then be compared with nothing.
     """
     model, rows = answers.model, answers.rows.with_row_index(_PLACE)
+    views = with_operands(views, model.features)
     key = [*key_names(model), "as_of"]
     known = _questions(model, lake, rows)
     own = [name for name in known.columns if name not in key]
     from_lake = rows.select(_PLACE, *key).join(known.select(*key, *own), on=key, how="inner", maintain_order="left")
     from_log = rows.filter(~pl.col(_PLACE).is_in(from_lake[_PLACE].implode())).select(_PLACE, *_logged_columns(answers))
-    answerable = [view for view in views if _is_answerable(view, from_log.columns)]
+    answerable = _answerable(views, from_log.columns)
     parts = [
         features(chosen, asked, lake, spine=model.spine).select(_PLACE, *feature_names(chosen))
         for chosen, asked in ((views, from_lake), (answerable, from_log))
@@ -153,8 +154,18 @@ def _logged_columns(answers: Answers) -> list[pl.Expr]:
     return list(told.values())
 
 
-def _is_answerable(view: Feature, columns: Sequence[str]) -> bool:
+def _answerable(views: Sequence[Feature], columns: Sequence[str]) -> list[Feature]:
+    found: list[Feature] = []
+    for view in views:
+        if _is_answerable(view, columns, feature_names(found)):
+            found.append(view)
+    return found
+
+
+def _is_answerable(view: Feature, columns: Sequence[str], made: Sequence[str]) -> bool:
     match view:
+        case Combined(of=of, to=to):
+            return {of, to} <= set(made)
         case Request():
             return False
         case Derived(transforms=transforms):

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from feature_store.feature_view import Derived, Feature, Latest, Recency, Request, Windowed
+from feature_store.feature_view import Combined, Derived, Feature, Latest, Recency, Request, Windowed, named_views
 from feature_store.source import Arrival, Shift, Source
-from feature_store.spec_text import code_hash, spec_digest
+from feature_store.spec_text import code_hash, view_version
 from flows.errors import UnknownViewError
 from flows.model import Model
 from lifecycle.moments import spell
-
-_SHOWN = 12  # letters of a version that people read and tags carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +35,7 @@ class View:
 
 def views_of(model: Model) -> tuple[View, ...]:
     """The views in the order of the model file; two of one kind on one source are told apart by their first feature."""
-    told = [view.told for view in model.features]
-    return tuple(
-        View(name if told.count(name) == 1 else f"{name}: {view.names[0]}", spec_digest(view)[:_SHOWN], view)
-        for name, view in zip(told, model.features, strict=True)
-    )
+    return tuple(View(name, view_version(view), view) for name, view in named_views(model.features).items())
 
 
 def view_versions(model: Model) -> dict[str, str]:
@@ -90,6 +84,8 @@ def definition_of(view: View) -> dict[str, Any]:
             told = dict(zip((f"transform {name}" for name in feature.names), map(_transform, transforms), strict=True))
         case Request(columns=columns):
             told = {"columns": list(columns)}
+        case Combined(of=of, to=to):
+            told = {"of": of, "to": to}
     kept = {name: value for name, value in told.items() if value is not None}
     return {**kept, **(_source(view.source) if view.source else {})}
 
@@ -137,7 +133,7 @@ def _availability(source: Source) -> str:
 
 def _transform(transform: Any) -> str:
     if callable(transform) and not hasattr(transform, "meta"):
-        return f"{transform.__qualname__}, code {code_hash(transform)[:_SHOWN]}"
+        return f"{transform.__qualname__}, code {code_hash(transform)[:12]}"
     return _one_line(transform)
 
 

@@ -36,7 +36,7 @@ def test_sums_and_deviations_of_ranges_are_those_of_their_values_alone(values, d
 
 @pytest.mark.parametrize(
     ("values", "limbs"),
-    [([1.0, 2.5], 1), ([0.1, 1e2, 3.0], 2), ([1e-9, 1e9], 3), ([1e-300, 1e300], 1)],
+    [([1.0, 2.5], 1), ([0.1, 1e2, 3.0], 2), ([1e-7, 1e5], 3), ([1e-300, 1e300], 1)],
 )
 def test_a_column_takes_as_many_limbs_as_its_powers_of_two_ask_for(values, limbs) -> None:
     column = ExactColumn.of(np.array(values))

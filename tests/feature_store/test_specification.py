@@ -7,15 +7,37 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from polars import col
 
-from feature_store.errors import FeatureNameClashError, LeakError, ScheduleTextError, SpanTextError, SpecError
+from feature_store.errors import (
+    ColumnTypeError,
+    FeatureNameClashError,
+    LeakError,
+    ScheduleTextError,
+    SpanTextError,
+    SpecError,
+)
 from feature_store.expectations import not_null, within
-from feature_store.feature_view import check_features, derived, feature_names, latest, recency, request, window
+from feature_store.feature_view import (
+    check_features,
+    derived,
+    difference,
+    feature_names,
+    latest,
+    named_views,
+    ratio,
+    recency,
+    request,
+    window,
+    with_operands,
+)
 from feature_store.labels import Label, ahead, check_label
+from feature_store.partitions import Partitioning
 from feature_store.source import ALL, Source, before
 from feature_store.span import parse_span
-from feature_store.spec_text import spec_digest, spec_text
+from feature_store.spec_text import spec_digest, spec_text, view_version
 from feature_store.spine import each, every, seen
 
 
@@ -118,6 +140,16 @@ def test_two_features_of_one_name_are_refused() -> None:
         (lambda: latest(orders, "item"), r"latest\(orders\): ttl is not given"),
         (lambda: latest(planes, "seats", ttl="2d"), r"latest\(planes\): a timeless source does not age"),
         (lambda: latest(orders, ttl="2d"), "no column is named"),
+        (lambda: latest(orders, "item", ttl=timedelta(hours=-1)), r"latest\(orders\): ttl is below zero\. Say how old"),
+        (lambda: latest(orders, "item", ttl="0h"), "ttl is zero, so that every row is too old at once"),
+        (lambda: latest(orders, "item", ttl="2d", ago=timedelta(hours=-1)), "ago is below zero. A question is not"),
+        (lambda: window(orders, n=pl.len(), over="0h"), r"window\(orders\): over is 0h, no time at all"),
+        (lambda: window(orders, n=pl.len(), over=["2h", timedelta(hours=-1)]), "over is -1h, no time at all"),
+        (
+            lambda: check_features([ratio("trend", of="item", to="price")], spine),
+            r"ratio\(item, price\) as trend: no feature before it is called \['item', 'price'\]. Name item before it",
+        ),
+        (lambda: Partitioning(buckets=0), "Partitioning: buckets is 0. Write 1 or more"),
         (lambda: window(planes, n=pl.len(), over="2d"), r"window\(planes\): a timeless source has no events"),
         (lambda: window(orders, over="2d"), "nothing is aggregated"),
         (lambda: window(flights, n=pl.len(), over="2d", by="late"), "'late': it becomes known at landed_at"),
@@ -144,6 +176,40 @@ def test_two_features_of_one_name_are_refused() -> None:
 def test_what_contradicts_itself_is_refused_when_it_is_made(make: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         make()
+
+
+def test_a_ratio_or_difference_is_of_two_features_named_before_it() -> None:
+    views = [latest(orders, "item", "price", ttl="2d"), ratio("trend", of="item", to="price")]
+
+    assert check_features([*views, difference("gap", of="trend", to="price")], spine)[-2:] == ("trend", "gap")
+    assert with_operands([views[1]], [request("x"), *views]) == views
+
+
+numbers = st.one_of(st.none(), st.floats(), st.integers(-5, 5).map(float))
+
+
+@given(numbers, numbers)
+def test_a_ratio_or_difference_of_one_question_is_that_of_many(of, to) -> None:
+    columns = [pl.Series("of", [of], pl.Float64), pl.Series("to", [to], pl.Float64)]
+    for one in (ratio("trend", of="of", to="to"), difference("gap", of="of", to="to")):
+        value = one.value(of, to)
+
+        assert one.values(*columns).equals(pl.Series(one.name, [value], pl.Float64), null_equal=True)
+        if of is None or to is None or (to == 0 and one.how == "ratio"):
+            assert value is None
+
+
+def test_a_ratio_of_text_is_refused() -> None:
+    with pytest.raises(ColumnTypeError, match=r"'item' of 'ratio\(item, price\)' is String, expected a number"):
+        ratio("trend", of="item", to="price").values(pl.Series("item", ["a"]), pl.Series("price", [1]))
+
+
+def test_versions_are_by_content_and_every_view_has_a_name() -> None:
+    views = [latest(orders, "item", ttl="2d"), latest(orders, "price", ttl="2d"), recency(orders)]
+
+    assert list(named_views(views)) == ["latest(orders): item", "latest(orders): price", "recency(orders)"]
+    assert view_version(views[0]) == view_version(latest(orders, "item", ttl=timedelta(days=2)))
+    assert len({view_version(view) for view in [*views, latest(orders, "item", ttl="3d")]}) == 4
 
 
 @pytest.mark.parametrize("text", ["noon", "funday 06:00", "24:00", "6:00"])
