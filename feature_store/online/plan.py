@@ -9,7 +9,7 @@ from hashlib import blake2b
 import polars as pl
 
 from feature_store.aggregates import Aggregate, recognise
-from feature_store.feature_view import Derived, Feature, Latest, Recency, Request, Windowed, check_features
+from feature_store.feature_view import Combined, Derived, Feature, Latest, Recency, Request, Windowed, check_features
 from feature_store.online.errors import UnsupportedAggregateError
 from feature_store.online.store import FORMAT
 from feature_store.source import Source
@@ -107,7 +107,8 @@ class OnlineViews:
 
     def reading(self, source: str) -> OnlineViews:
         """Only the views of one source."""
-        own = [view for view in self.views if not isinstance(view, Request | Derived) and view.source.name == source]
+        looked = [view for view in self.views if isinstance(view, Latest | Windowed | Recency)]
+        own = [view for view in looked if view.source.name == source]
         return OnlineViews(own, self.spine)
 
 
@@ -119,7 +120,7 @@ def _parts(view: Feature, spine: Spine) -> Iterator[Part]:
             yield from _windows(view, spine)
         case Recency(source=source):
             yield NewestRow(source, view.told, view.names, (), None, 0, _asks_itself(source, spine))
-        case Request() | Derived():
+        case Request() | Derived() | Combined():
             pass
 
 

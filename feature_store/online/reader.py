@@ -12,7 +12,7 @@ import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
 from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError
-from feature_store.feature_view import Derived, Request, Transform, transform_name
+from feature_store.feature_view import Combined, Derived, Request, Transform, transform_name
 from feature_store.online.answers import OnlineFeatures, Status, Statuses
 from feature_store.online.catalog import Build, entries, types_of
 from feature_store.online.cells import as_microseconds
@@ -68,6 +68,9 @@ class OnlineReader:
         self._transforms = [one for view in online.views if isinstance(view, Derived) for one in view.transforms]
         _require(types, [*self._request, *_roots(self._transforms)])
         made = [*self._request, *map(transform_name, self._transforms), *(n for one in online.parts for n in one.names)]
+        self._combined = [view for view in online.views if isinstance(view, Combined)]
+        made += [one.name for one in self._combined]
+        self._operands = [(one.value, made.index(one.of), made.index(one.to)) for one in self._combined]
         places = [made.index(name) for name in self.names]
         self._arranged = None if places == list(range(len(made))) else _arrangement(places)
 
@@ -102,6 +105,8 @@ class OnlineReader:
         if self._request:
             asked = [tuple([one[name] for name in self._request]) for one in questions]
             rows = asked if rows is None else [first + row for first, row in zip(asked, rows, strict=True)]
+        for value, of, to in self._operands:
+            rows = [(*row, value(row[of], row[to])) for row in rows or []]
         if self._arranged is not None and rows is not None:
             rows = list(map(self._arranged, rows))
         return OnlineFeatures(self.names, rows or [], odd)
@@ -131,6 +136,8 @@ class OnlineReader:
         }
         columns |= {name: questions[name] for name in self._request}
         columns |= {transform_name(one): _transformed(one, questions) for one in self._transforms}
+        for one in self._combined:
+            columns[one.name] = one.values(columns[one.of], columns[one.to])
         kept = [name for name in questions.columns if name not in self.names]
         return questions.select(kept).with_columns(columns[name] for name in self.names)
 
