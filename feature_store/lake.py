@@ -28,6 +28,7 @@ from feature_store.lake_log import (
     check_files,
     open_table,
     scan_table,
+    surely_newest,
 )
 from feature_store.storage_trouble import Trouble
 from feature_store.stored_files import tables_under
@@ -293,12 +294,13 @@ class Lake:
             opened = self._open(table)
             held = self._held[table] = Held(opened, opened.version(), frame if opened.version() == 0 else None)
         else:
-            rows, version = held.rows, held.version
+            rows, schema, version = held.rows, held.schema, held.version
             with self._trouble(table):
                 held.table.update_incremental()
             held.moved()
-            if rows is not None and held.version == version + 1 and not merged:
-                held.rows = pl.concat([rows, frame.select(rows.columns)])
+            if held.version == version + 1 and not merged:
+                held.schema = schema
+                held.rows = None if rows is None else pl.concat([rows, frame.select(rows.columns)])
         self._held.make_room(table)
 
     def _selected(self, table: str, held: Held, rows: pl.LazyFrame, columns: Collection[str] | None) -> pl.LazyFrame:
@@ -329,7 +331,7 @@ class Lake:
         if held is None:
             opened = self._open(table)
             held = self._held[table] = Held(opened, opened.version())
-        elif self._versions is None:
+        elif self._versions is None and not surely_newest(self._url(table), held.version):
             with self._trouble(table):
                 held.table.update_incremental()
             held.moved()

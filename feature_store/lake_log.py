@@ -44,6 +44,17 @@ def open_table(url: str, options: Mapping[str, str] | None, trouble: Trouble) ->
     return table
 
 
+def surely_newest(url: str, version: int) -> bool:
+    """Whether a table in a folder is still at a version: its commit is there and the next is not.
+
+    Two looks cost far less than asking the log. Of a table in a bucket nothing is said.
+    """
+    if "://" in url:
+        return False
+    log = f"{url}/{LOG}/"
+    return os.path.exists(f"{log}{version:020}.json") and not os.path.exists(f"{log}{version + 1:020}.json")  # noqa: PTH110
+
+
 def scan_table(table: DeltaTable) -> pl.LazyFrame:
     """The rows of an open table, lazily."""
     options = table._storage_options or {}
