@@ -35,12 +35,13 @@ from lifecycle.moments import iso, parse_moment
 from lifecycle.ports import Alias, RegisteredVersion
 from lifecycle.records import to_plain
 from mlflow_plugins.dataset_source import LONGEST, LakeDatasetSource, packed
-from mlflow_plugins.models import GOLDEN, MANIFEST, REFERENCE, Golden, ModelPackage, golden_of
+from mlflow_plugins.models import GOLDEN, MANIFEST, PLAN, REFERENCE, SERVING, Golden, ModelPackage, golden_of
 from modeling import export, gates
 from modeling import training as fitting
 from modeling.errors import ModelingError
 from modeling.explanation import permutation_importance
 from modeling.figures import candidates_figure, importance_figure, reliability_figure
+from modeling.plan.registration import Serving, prove
 from modeling.recalibration import Recalibration
 from modeling.tasks import Task, parse_task
 from monitoring.reference import Reference
@@ -241,8 +242,10 @@ def register(step: Step, challenger: Challenger) -> RegisteredVersion:
     known = loop.registry.by_key(model.name, key)
     if known is not None:
         return known
-    source = step.run.model(package(step, challenger))
+    serving = prove(result.best.model, result.evaluation_frame, parse_task(model.task))
+    source = step.run.model(package(step, challenger, serving))
     tags = {
+        "incumbent.tier": str(serving.verdict.tier),
         "incumbent.key": key,
         "incumbent.digest": challenger.golden.digest,
         "incumbent.candidate": result.best.name,
@@ -270,12 +273,13 @@ def verify_artifact(step: Step, registered: RegisteredVersion) -> Verdict:
     return gates.integrity([], ["files", "types", "digest", "golden rows"])
 
 
-def package(step: Step, challenger: Challenger) -> ModelPackage:
-    """The model with manifest, golden rows and the frozen reference window."""
+def package(step: Step, challenger: Challenger, serving: Serving) -> ModelPackage:
+    """The model with manifest, golden rows, the frozen reference window, and how it may be served."""
     model, result = step.model, challenger.result
     example = result.evaluation_frame
     reference = io.BytesIO()
     Reference.of(example.assign(prediction=result.rows.challenger), seed=model.seed).write(reference)
+    plan = serving.plan_file()
     return ModelPackage(
         pipeline=result.best.model,
         example=example.head(_EXAMPLE_ROWS),
@@ -284,6 +288,8 @@ def package(step: Step, challenger: Challenger) -> ModelPackage:
             MANIFEST: json.dumps(challenger.manifest, indent=1, sort_keys=True).encode(),
             GOLDEN: challenger.golden.file,
             REFERENCE: reference.getvalue(),
+            SERVING: serving.verdict_file(),
+            **({} if plan is None else {PLAN: plan}),
         },
         requirements=[f"{name}=={package_version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
         trusted_types=[*sorted(export.ALLOWED_TYPES), *step.loop.settings.loading.trusted_types],

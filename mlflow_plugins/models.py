@@ -35,6 +35,7 @@ MANIFEST, GOLDEN, REFERENCE, CONTENTS = (
     "reference.parquet",
     "contents.json",
 )
+SERVING, PLAN = "serving.json", "plan.npz"  # how it may be served, and the compiled plan where there is one
 PREDICTION = "prediction"
 MODEL_SCHEME = "models:/"
 

@@ -94,7 +94,7 @@ def _steps(program: Program) -> tuple[Any, ...]:
 
 
 def _forest(trees: Trees) -> tuple[Any, ...]:
-    return trees.nodes, trees.roots, trees.outputs, trees.leaves, trees.sets
+    return trees.nodes, trees.answers, trees.roots, trees.outputs, trees.leaves, trees.sets
 
 
 _ARITHMETIC: dict[Op, Callable[[Floats, float], Floats]] = {

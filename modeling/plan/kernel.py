@@ -95,22 +95,6 @@ def features(inputs: Any, steps: Any, X: Any) -> Any:
 
 
 @inlined
-def _leaf(nodes: Any, root: Any, sets: Any, row: Any) -> Any:
-    """Walk one row down one tree."""
-    node = nodes[root]
-    feature = node.feature
-    while feature >= 0:
-        x = row[feature]
-        if node.flags & CATEGORICAL:
-            right = _not_in_set(x, node.value, node.flags, sets)
-        else:
-            right = (not (x <= node.value)) & ((x == x) | ((node.flags & MISSING_LEFT) == 0))
-        node = nodes[node.child + np.int32(right)]
-        feature = node.feature
-    return node.value
-
-
-@inlined
 def _not_in_set(x: Any, value: Any, flags: Any, sets: Any) -> Any:
     if not (x >= 0):  # NaN too
         return (flags & MISSING_LEFT) == 0
@@ -119,16 +103,99 @@ def _not_in_set(x: Any, value: Any, flags: Any, sets: Any) -> Any:
 
 
 @inlined
+def _step(nodes: Any, at: Any, row: Any) -> Any:
+    """One step down a tree of numbers, without a branch that depends on the row."""
+    node = nodes[at]
+    x = row[node.feature]
+    return node.child + np.int32((not (x <= node.value)) & ((x == x) | ((node.flags & MISSING_LEFT) == 0)))
+
+
+@inlined
+def _eight_steps(nodes: Any, at: Any, row: Any) -> Any:
+    """One step down eight trees: while one waits for memory, the processor goes on with the others."""
+    return (
+        _step(nodes, at[0], row),
+        _step(nodes, at[1], row),
+        _step(nodes, at[2], row),
+        _step(nodes, at[3], row),
+        _step(nodes, at[4], row),
+        _step(nodes, at[5], row),
+        _step(nodes, at[6], row),
+        _step(nodes, at[7], row),
+    )
+
+
+@inlined
+def _eight_leaves(nodes: Any, roots: Any, first: Any, row: Any) -> Any:
+    """Where one row ends in eight trees of numbers."""
+    t = first
+    at = (roots[t], roots[t + 1], roots[t + 2], roots[t + 3], roots[t + 4], roots[t + 5], roots[t + 6], roots[t + 7])
+    below = _eight_steps(nodes, at, row)
+    while below != at:
+        at = below
+        below = _eight_steps(nodes, at, row)
+    return at
+
+
+@inlined
+def _leaf(nodes: Any, sets: Any, root: Any, row: Any) -> Any:
+    """Where one row ends in one tree, of categories too."""
+    at, below = np.int32(-1), root
+    while below != at:
+        at = below
+        node = nodes[at]
+        if node.flags & CATEGORICAL:
+            below = node.child + np.int32(_not_in_set(row[node.feature], node.value, node.flags, sets))
+        else:
+            below = _step(nodes, at, row)
+    return at
+
+
+@inlined
+def _together(forest: Any) -> Any:
+    """How many trees are walked eight at a time: none where categories decide."""
+    _, _, roots, _, _, sets = forest
+    return 0 if sets.shape[0] else roots.size - roots.size % 8
+
+
+@inlined
+def _sum(forest: Any, row: Any, base: Any) -> Any:
+    """The base and the answers of all trees, added in their order."""
+    nodes, answers, roots, _, _, sets = forest
+    total = base
+    for first in range(0, _together(forest), 8):
+        for leaf in _eight_leaves(nodes, roots, first, row):
+            total += answers[leaf]
+    for tree in range(_together(forest), roots.size):
+        total += answers[_leaf(nodes, sets, roots[tree], row)]
+    return total
+
+
+@inlined
+def _answer(forest: Any, tree: Any, leaf: Any, out: Any) -> Any:
+    """Add what one leaf says to the score of its tree, or to all."""
+    _, answers, _, outputs, leaves, _ = forest
+    if outputs.size:
+        out[outputs[tree]] += answers[leaf]
+        return
+    for k in range(out.size):
+        out[k] += leaves[np.int64(answers[leaf]), k]
+
+
+@inlined
 def _add(forest: Any, row: Any, out: Any) -> Any:
     """Add the answers of all trees to `out`, (k,), in their order."""
-    nodes, roots, outputs, leaves, sets = forest
-    for tree in range(roots.size):
-        found = _leaf(nodes, roots[tree], sets, row)
-        if outputs.size:
-            out[outputs[tree]] += found
-        else:
-            for k in range(out.size):
-                out[k] += leaves[np.int64(found), k]
+    nodes, _, roots, outputs, _, sets = forest
+    if outputs.size and out.size == 1:
+        out[0] = _sum(forest, row, out[0])
+        return
+    for first in range(0, _together(forest), 8):
+        tree = first
+        for leaf in _eight_leaves(nodes, roots, first, row):
+            _answer(forest, tree, leaf, out)
+            tree += 1
+    for tree in range(_together(forest), roots.size):
+        _answer(forest, tree, _leaf(nodes, sets, roots[tree], row), out)
 
 
 @compiled
@@ -144,13 +211,6 @@ def score_row(inputs: Any, steps: Any, forest: Any, base: Any) -> Any:
 
 @compiled
 def score_rows(X: Any, forest: Any, out: Any) -> Any:
-    """Add the answers of all trees to `out`, (n, k), tree by tree so that a tree stays in the cache."""
-    nodes, roots, outputs, leaves, sets = forest
-    for tree in range(roots.size):
-        for row in range(X.shape[0]):
-            found = _leaf(nodes, roots[tree], sets, X[row])
-            if outputs.size:
-                out[row, outputs[tree]] += found
-            else:
-                for k in range(out.shape[1]):
-                    out[row, k] += leaves[np.int64(found), k]
+    """Add the answers of all trees to `out`, (n, k)."""
+    for row in range(X.shape[0]):
+        _add(forest, X[row], out[row])

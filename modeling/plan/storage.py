@@ -19,14 +19,14 @@ from modeling.errors import UnreadablePlanError
 from modeling.plan.features import Codes, Op, Program
 from modeling.plan.links import NAMES, Link
 from modeling.plan.plan import Linear, Plan
-from modeling.plan.trees import CATEGORICAL, LEAF, NODE, WORDS, Trees
+from modeling.plan.trees import CATEGORICAL, MISSING_LEFT, NODE, WORDS, Trees
 
 MAX_BYTES = 1 << 30
 """A plan that unpacks to more is refused before it is unpacked."""
 
 Arrays = Mapping[str, NDArray[Any]]
 _PROGRAM = ("source", "starts", "ops", "values", "tables")
-_TREES = ("nodes", "roots", "outputs", "leaves", "sets", "base")
+_TREES = ("nodes", "answers", "roots", "outputs", "leaves", "sets", "base")
 _LINEAR = ("weights", "intercept")
 _INTEGERS = {"source": "<i4", "starts": "<i4", "ops": "<i4", "roots": "<i4", "outputs": "<i4", "sets": "<u4"}
 
@@ -158,21 +158,23 @@ def _check_feature(program: Program, feature: int) -> None:
 
 def _check_trees(trees: Trees, features: int) -> None:
     nodes, k = trees.nodes, trees.base.size
-    leaf = nodes["feature"] == LEAF
     own = np.arange(nodes.size)
+    leaf = nodes["child"] == own
+    still = (nodes["value"] == np.inf) & (nodes["flags"] == MISSING_LEFT)
     _require(nodes.size > 0 and k > 0 and trees.depth >= 0, "no trees")
-    _within("roots", trees.roots, nodes.size)
-    _within("feature", nodes["feature"][~leaf], features)
-    _require(bool((nodes["child"][leaf] == own[leaf]).all()), "a leaf with children")
-    _require(bool((nodes["child"][~leaf] > own[~leaf]).all()), "a child before its parent")
+    _require(bool(still[leaf].all()), "a leaf that is left again")
+    _require(bool((nodes["child"] >= own).all()), "a child before its parent")
     _within("child", nodes["child"][~leaf], nodes.size - 1)
+    _within("feature", nodes["feature"], features)
+    _within("roots", trees.roots, nodes.size)
+    _require(trees.answers.size == nodes.size, "answers of other nodes")
     _require(trees.outputs.size in (0, trees.roots.size), "outputs of other trees")
     _within("outputs", trees.outputs, k)
     _require(trees.leaves.ndim == 2 and trees.leaves.shape[1] == k, "leaves of other scores")
     _require(trees.sets.ndim == 2 and trees.sets.shape[1] == WORDS, "sets of other categories")
     if not trees.outputs.size:
-        _within("leaves", nodes["value"][leaf], len(trees.leaves))
-    _within("sets", nodes["value"][~leaf & ((nodes["flags"] & CATEGORICAL) != 0)], len(trees.sets))
+        _within("answers", trees.answers, len(trees.leaves))
+    _within("sets", nodes["value"][(nodes["flags"] & CATEGORICAL) != 0], len(trees.sets))
 
 
 def _within(name: str, places: NDArray[Any], size: int) -> None:

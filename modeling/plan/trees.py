@@ -18,12 +18,11 @@ from modeling.plan.features import Ints
 from modeling.tasks import Floats
 
 NODE = np.dtype([("value", "<f8"), ("child", "<i4"), ("feature", "<i2"), ("flags", "<i2")])
-"""A split: go to `child` where the feature is at most `value`, else to `child + 1`. A leaf has feature -1, its own
-place as child and, in `value`, its answer, or the row of `leaves` where an answer is several numbers. Sixteen bytes,
-so that four nodes share a cache line."""
+"""A split: go to `child` where the feature is at most `value`, else to `child + 1`. A leaf is a split that leads to
+itself: its own place as child, infinity as value, missing to the left, so that nobody has to ask whether a node is a
+leaf. Sixteen bytes, so that four nodes share a cache line."""
 MISSING_LEFT, CATEGORICAL = 1, 2
 """Where NaN goes; whether `value` is a row of `sets` instead of a threshold."""
-LEAF = -1
 WORDS = 8
 _CHUNK = 64
 
@@ -34,6 +33,7 @@ class Trees:
 
     Attributes:
         nodes: of dtype NODE.
+        answers: what each leaf says, or its row of `leaves`; one for each node.
         roots: first node of each tree.
         outputs: which score each tree adds to; empty where a leaf adds to all of them.
         leaves: answers of leaves with several numbers, (leaves, k), else empty.
@@ -43,6 +43,7 @@ class Trees:
     """
 
     nodes: NDArray[Any]
+    answers: Floats
     roots: Ints
     outputs: Ints
     leaves: Floats
@@ -76,23 +77,24 @@ def flatten(trees: Sequence[Tree], outputs: Sequence[int], base: Floats, sets: N
         base: scores before the first tree, (k,).
         sets: categories that go left, (splits, 8).
     """
-    roots, parts, answers, depth = [], [], [], 0
-    start, rows = 0, 0
+    roots, nodes, answers, leaves, depth = [0], [], [], [np.empty((0, base.size))], 0
     for tree in trees:
-        nodes, order, levels = _by_level(tree, start)
-        if tree.answer.ndim == 2:
-            at_leaf = nodes["feature"] == LEAF
-            answers.append(tree.answer[order[at_leaf]])
-            nodes["value"][at_leaf] = rows + np.arange(int(at_leaf.sum()))
-            rows += int(at_leaf.sum())
-        roots.append(start)
-        parts.append(nodes)
-        start, depth = start + len(nodes), max(depth, levels)
+        made, order, levels = _by_level(tree, roots[-1])
+        said = tree.answer[order]
+        if said.ndim == 2:
+            rows = sum(map(len, leaves)) + np.arange(len(said))
+            leaves.append(said)
+            said = rows.astype(np.float64)
+        nodes.append(made)
+        answers.append(said)
+        roots.append(roots[-1] + len(made))
+        depth = max(depth, levels)
     return Trees(
-        nodes=np.concatenate(parts),
-        roots=np.array(roots, np.int32),
+        nodes=np.concatenate(nodes),
+        answers=np.concatenate(answers),
+        roots=np.array(roots[:-1], np.int32),
         outputs=np.array(outputs, np.int32),
-        leaves=np.concatenate(answers) if answers else np.empty((0, base.size)),
+        leaves=np.concatenate(leaves),
         sets=sets.astype(np.uint32).reshape(-1, WORDS),
         base=base.astype(np.float64),
         depth=depth,
@@ -106,16 +108,15 @@ def _by_level(tree: Tree, start: int) -> tuple[NDArray[Any], Ints, int]:
         levels.append(level)
         splits = level[tree.left[level] >= 0]
         level = np.stack([tree.left[splits], tree.right[splits]], axis=1).ravel()
-    order = np.concatenate(levels)
+    order = np.concatenate(levels).astype(np.int32)
     nodes = np.empty(order.size, NODE)
-    is_leaf = tree.left[order] < 0
-    first = tree.answer[order] if tree.answer.ndim == 1 else 0.0
-    nodes["value"] = np.where(is_leaf, first, tree.threshold[order])
-    nodes["feature"] = np.where(is_leaf, LEAF, tree.feature[order])
-    nodes["flags"] = np.where(is_leaf, 0, tree.flags[order])
+    leaf = tree.left[order] < 0
+    nodes["value"] = np.where(leaf, np.inf, tree.threshold[order])
+    nodes["feature"] = np.where(leaf, 0, tree.feature[order])
+    nodes["flags"] = np.where(leaf, MISSING_LEFT, tree.flags[order])
     # The k-th split in this order has its children at 1 + 2k and 2 + 2k.
-    nodes["child"] = start + np.where(is_leaf, np.arange(order.size), 2 * np.cumsum(~is_leaf) - 1)
-    return nodes, order.astype(np.int32), len(levels) - 1
+    nodes["child"] = start + np.where(leaf, np.arange(order.size), 2 * np.cumsum(~leaf) - 1)
+    return nodes, order, len(levels) - 1
 
 
 def scores(trees: Trees, X: Floats) -> Floats:
@@ -130,8 +131,8 @@ def _scores(trees: Trees, X: Floats) -> Floats:
     for _ in range(trees.depth):
         node = trees.nodes[at]
         x = X[rows, node["feature"]]
-        at = np.where(node["feature"] == LEAF, at, node["child"] + ~_left(trees, node, x))
-    found = trees.nodes["value"][at]
+        at = node["child"] + ~_left(trees, node, x)
+    found = trees.answers[at]
     if not trees.outputs.size:
         return _added(np.concatenate([_tiled(trees.base, len(X)), trees.leaves[found.astype(np.intp)]], axis=1))
     columns = [found[:, trees.outputs == k] for k in range(trees.base.size)]

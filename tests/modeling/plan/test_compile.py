@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -76,31 +75,6 @@ PIPELINES = {
     "linear": (make_pipeline(one_hot(sparse_output=False), LinearRegression()), "number"),
     "target encoding": (make_pipeline(encoded(TargetEncoder()), HistGradientBoostingClassifier(max_iter=5)), "yes"),
 }
-
-
-@pytest.fixture(scope="module")
-def frame():
-    generator = np.random.default_rng(0)
-    rows = 1500
-    text = {
-        "carrier": generator.choice(np.array(["AA", "UA", "B6", None], dtype=object), rows),
-        "dest": generator.choice(np.array([f"D{place}" for place in range(40)], dtype=object), rows),
-    }
-    made = pd.DataFrame(text | {f"x{place}": generator.normal(size=rows) for place in range(4)})
-    made.loc[generator.random(rows) < 0.05, "x1"] = np.nan
-    return made
-
-
-@pytest.fixture(scope="module")
-def labels(frame):
-    noise = np.random.default_rng(1).normal(size=len(frame))
-    score = (frame["x0"] + frame["x1"].fillna(0) + (frame["carrier"] == "AA")).to_numpy() + noise
-    return {
-        "yes": (score > 0).astype(float),
-        "three": np.digitize(score, [-0.5, 0.5]).astype(float),
-        "number": score,
-        "size": np.abs(score),
-    }
 
 
 def task_of(model):
