@@ -55,8 +55,9 @@ NAMES = frozenset(_FUNCTIONS)
 
 def linked(links: Sequence[Link], scores: Floats) -> Floats:
     """The answer to n rows, (n,) or (n, k), from their scores, (n, k)."""
-    for link in links:
-        scores = _FUNCTIONS[link.name](scores, *link.constants)
+    with np.errstate(all="ignore"):  # overflow is an answer too: the pipeline's
+        for link in links:
+            scores = _FUNCTIONS[link.name](scores, *link.constants)
     return np.ascontiguousarray(scores)
 
 

@@ -36,7 +36,8 @@ class Linear:
 
     def scores(self, X: Floats) -> Floats:
         """Scores of n rows, (n, k)."""
-        found: Floats = np.asarray(X, order="F" if self.by_column else "C") @ self.weights + self.intercept
+        with np.errstate(all="ignore"):  # overflow is an answer too: the pipeline's
+            found: Floats = np.asarray(X, order="F" if self.by_column else "C") @ self.weights + self.intercept
         return found.reshape(len(X), -1)
 
 
