@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 
 
+class Numbers(list[Any]):
+    """Predictions as plain Python numbers, or lists of them; a compiled plan answers one row so, without an array."""
+
+
 def encode(predictions: Any) -> bytes:
     r"""The body of an answer: what `json.dumps` writes, spaces, 1e-05 and NaN as there.
 
@@ -16,12 +20,14 @@ def encode(predictions: Any) -> bytes:
     >>> encode(np.array([float("nan")]))
     b'{"predictions": [NaN]}'
     """
-    if isinstance(predictions, np.ndarray) and predictions.dtype.kind in "fiu":
-        # A list of numbers reads the same in Python and in JSON, but for `nan` and `inf`.
+    if type(predictions) is Numbers:
+        text = list.__repr__(predictions)
+    elif isinstance(predictions, np.ndarray) and predictions.dtype.kind in "fiu":
         text = repr(predictions.tolist())
-        if "n" not in text:
-            return b'{"predictions": %b}' % text.encode()
-    return as_mlflow(predictions)
+    else:
+        return as_mlflow(predictions)
+    # A list of numbers reads the same in Python and in JSON, but for `nan` and `inf`.
+    return as_mlflow(predictions) if "n" in text else b'{"predictions": %b}' % text.encode()
 
 
 def as_mlflow(predictions: Any) -> bytes:

@@ -13,18 +13,20 @@ import pandas as pd
 
 from mlflow_plugins import loader
 from mlflow_plugins.deployment.columns import Column, columns_of
+from mlflow_plugins.deployment.compiled import predict_by, stored_plan
 from mlflow_plugins.deployment.decoding import Decoder, Values
 from mlflow_plugins.deployment.frames import to_frame
 from mlflow_plugins.deployment.mlflow_app import mlflow_app
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.proving import Sample, problem_of, sample_of
 from mlflow_plugins.deployment.served import Output, Predict, Served, Tier, headers_of
+from mlflow_plugins.loader import LoadedModel
 from mlflow_plugins.models import GOLDEN, PREDICT_FUNCTIONS
+from modeling.pipeline import Kind
+from modeling.plan.compile import compile_plan
+from modeling.plan.plan import Plan
 
 _log = logging.getLogger(__name__)
-
-FindPlan = Callable[[Any, Path, Sequence[Column]], Predict | None]
-"""Looks for a compiled plan: pipeline, folder of the version and columns to the plan's predict, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,13 @@ class _Loaded:
 
     Attributes:
         predict: a frame in the dtypes of the signature to what the pyfunc answers.
-        pipeline: of our own models, what a plan is compiled from.
+        plan: of our own models, what was compiled and verified when it was registered.
         rows: to prove tiers on; none where the model brings none.
     """
 
     pyfunc: Any
     predict: Callable[[pd.DataFrame], Any]
-    pipeline: Any = None
+    plan: Plan | None = None
     rows: pd.DataFrame | None = None
 
 
@@ -52,11 +54,8 @@ class _Choice:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def load_served(stored: StoredModel, find_plan: FindPlan | None = None) -> Served:
+def load_served(stored: StoredModel) -> Served:
     """Load a version, and let each faster tier prove that its bytes are MLflow's.
-
-    Args:
-        find_plan: finds the compiled plan of a version.
 
     Raises:
         IntegrityError: something is not what was recorded; nothing of the model has run then.
@@ -67,7 +66,7 @@ def load_served(stored: StoredModel, find_plan: FindPlan | None = None) -> Serve
     sample = None
     if columns and loaded.rows is not None:
         sample = sample_of(loaded.rows, columns, loaded.pyfunc)
-    choice = _choose(stored, loaded, sample, find_plan)
+    choice = _choose(stored.tier or Tier.COMPILED, loaded, sample)
     for tier, problem in choice.refused.items():
         _log.warning("Model %s version %s is not served at tier %s: %s", stored.model, stored.version, tier, problem)
     return Served(
@@ -87,13 +86,12 @@ def load_served(stored: StoredModel, find_plan: FindPlan | None = None) -> Serve
     )
 
 
-def _choose(stored: StoredModel, loaded: _Loaded, sample: Sample | None, find_plan: FindPlan | None) -> _Choice:
+def _choose(highest: Tier, loaded: _Loaded, sample: Sample | None) -> _Choice:
     choice = _Choice()
     if sample is None:
         choice.refused[Tier.TYPED] = "the signature is not of named scalar columns, or there are no rows to prove it on"
         return choice
-    highest = stored.tier or Tier.COMPILED
-    for tier, predict in _candidates(stored, loaded, sample.columns, find_plan):
+    for tier, predict in _candidates(loaded, sample.columns):
         if tier.rank > highest.rank:
             continue
         problem = problem_of(tier, predict, sample)
@@ -104,15 +102,13 @@ def _choose(stored: StoredModel, loaded: _Loaded, sample: Sample | None, find_pl
     return choice
 
 
-def _candidates(
-    stored: StoredModel, loaded: _Loaded, columns: Sequence[Column], find_plan: FindPlan | None
-) -> list[tuple[Tier, Predict]]:
+def _candidates(loaded: _Loaded, columns: Sequence[Column]) -> list[tuple[Tier, Predict]]:
     def typed(values: Sequence[Values]) -> Any:
         return loaded.predict(to_frame(columns, values))
 
     found: list[tuple[Tier, Predict]] = [(Tier.MICROBATCH, typed), (Tier.TYPED, typed)]
-    plan = find_plan(loaded.pipeline, Path(stored.folder), columns) if find_plan and loaded.pipeline else None
-    return [(Tier.COMPILED, plan), *found] if plan is not None else found
+    compiled = predict_by(loaded.plan, columns) if loaded.plan is not None else None
+    return [(Tier.COMPILED, compiled), *found] if compiled is not None else found
 
 
 def _verified(stored: StoredModel) -> _Loaded:
@@ -128,7 +124,19 @@ def _verified(stored: StoredModel) -> _Loaded:
     function = PREDICT_FUNCTIONS[checked.task]
     # MLflow's own wrapper, not its loader: that would read the file again, and trust types that the model names.
     pyfunc = PyFuncModel(described, _SklearnModelWrapper(checked.pipeline), function, model_id=described.model_id)
-    return _Loaded(pyfunc, getattr(checked.pipeline, function), checked.pipeline, pd.read_parquet(folder / GOLDEN))
+    plan = stored_plan(folder)
+    if plan is None and stored.tier is Tier.COMPILED:
+        plan = _compiled(checked)
+    return _Loaded(pyfunc, getattr(checked.pipeline, function), plan, pd.read_parquet(folder / GOLDEN))
+
+
+def _compiled(checked: LoadedModel) -> Plan | None:
+    """A plan made now, because the operator asked for the tier of a version that was registered without one."""
+    kinds: dict[str, Kind] = {"double": "number", "string": "text"}
+    if not set(checked.kinds) <= kinds.keys():
+        return None
+    found = compile_plan(checked.pipeline, checked.task, checked.columns, [kinds[kind] for kind in checked.kinds])
+    return found if isinstance(found, Plan) else None
 
 
 def _foreign(stored: StoredModel) -> _Loaded:

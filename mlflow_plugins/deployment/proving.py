@@ -84,7 +84,7 @@ def rows_independent(predict: Predict, values: Sequence[Values]) -> bool:
         return False
     for size in _BATCHES:
         parts = [predict([column[at : at + size] for column in values]) for at in range(0, len(values[0]), size)]
-        together = np.concatenate(parts)
+        together = np.concatenate([np.asarray(part) for part in parts])
         if together.dtype != whole.dtype or together.tobytes() != whole.tobytes():
             return False
     return True
