@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from feature_store.online.answers import Status, Statuses
 from feature_store.online.cells import as_datetime, readers
 from feature_store.online.errors import AskedOfThePastError
-from feature_store.online.newest_rows import Layout
+from feature_store.online.newest_rows import Layout, offsets
 from feature_store.online.own_rows import Digests
 from feature_store.online.plan import NewestRow
 
@@ -87,11 +87,10 @@ class NewestAnswers:
         if raw is None:
             return self._nothing, Status.MISSING
         part, moment = self._part, at - self._part.ago
-        offsets = list(self._offsets(raw))
         since = self._heads.unpack_from(raw)[0]
         if at < since:
             raise AskedOfThePastError(as_datetime(at), as_datetime(since))
-        for offset in reversed(offsets):
+        for offset in reversed(offsets(self._layout, raw)):
             heads = self._heads.unpack_from(raw, offset)
             if heads[2] > moment or (part.ago and heads[4] <= moment) or (own is not None and heads[-1] == own):
                 continue
@@ -101,16 +100,6 @@ class NewestAnswers:
                 return ((at - heads[3]) * _DAYS,), Status.FOUND
             return self._with_nulls(raw, offset), Status.FOUND
         return self._nothing, Status.STALE
-
-    def _offsets(self, raw: bytes) -> Iterator[int]:
-        """Where blocks begin."""
-        layout, offset = self._layout, 0
-        size = layout.fixed.size
-        while offset < len(raw):
-            yield offset
-            offset += (
-                int.from_bytes(raw[offset + layout.head - 4 : offset + layout.head], "little") if layout.texts else size
-            )
 
     def _with_nulls(self, raw: bytes, offset: int) -> Row:
         layout = self._layout

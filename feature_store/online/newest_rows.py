@@ -87,6 +87,25 @@ def pack(part: NewestRow, rows: SortedRows, types: Mapping[str, pl.DataType]) ->
     return _records(layout, kept, blocks)
 
 
+def offsets(layout: Layout, raw: bytes) -> list[int]:
+    """Where the blocks of a record begin."""
+    size = layout.fixed.size
+    if not layout.texts:
+        return list(range(0, len(raw), size))
+    found, offset = [], 0
+    while offset < len(raw):
+        found.append(offset)
+        offset += int.from_bytes(raw[offset + layout.head - 4 : offset + layout.head], "little")
+    return found
+
+
+def last_answer(part: NewestRow, layout: Layout, raw: bytes) -> int:
+    """The last moment, in microseconds, at which a record may have an answer."""
+    # The block of the highest rank is the last one, and no row happened after it.
+    event = int.from_bytes(raw[offsets(layout, raw)[-1] + 24 :][:8], "little", signed=True)
+    return FOREVER if part.ttl is None else event + part.ttl + part.ago
+
+
 def _exact_from(rows: SortedRows, moment: int) -> Ints:
     """For each entity the moment from which on the rows that are kept are all that matter."""
     seen = np.where((rows.seen <= moment) & (rows.gone > moment), rows.seen, 0)

@@ -15,7 +15,7 @@ from feature_store.online.cells import cells
 from feature_store.online.plan import InWindow
 from feature_store.online.sorted_rows import FOREVER, SortedRows
 from feature_store.online.tiles import Ranges, fits, float_parts, reduced
-from feature_store.online.window_layout import SeriesLayout, series_of, tile_length
+from feature_store.online.window_layout import HEAD, SERIES, SeriesLayout, series_of, tile_length
 from feature_store.timeline import Ints, moments
 
 Mask = NDArray[np.bool_]
@@ -62,6 +62,14 @@ def pack(part: InWindow, rows: SortedRows, types: Mapping[str, pl.DataType]) -> 
         for place, (key, low, high, count) in enumerate(zip(kept.keys, edges, edges[1:], sizes.tolist(), strict=False))
         if count
     ]
+
+
+def last_answer(part: InWindow, raw: bytes) -> int:
+    """The last moment, in microseconds, at which a record has a row in a window."""
+    series = {str(one.values.meta.serialize(format="json")) for _, one in part.aggregates if one.values is not None}
+    head = HEAD + SERIES * len(series)
+    rows = int.from_bytes(raw[8:16], "little")
+    return int.from_bytes(raw[8 * (head + rows - 1) :][:8], "little", signed=True) + max(part.over) - 1
 
 
 def _exact_from(rows: SortedRows, lasting: Mask, young: Mask) -> Ints:

@@ -1,0 +1,79 @@
+"""Taking out of the online store what no question can be answered from any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from itertools import islice
+
+from feature_store.online import newest_rows, window_records
+from feature_store.online.catalog import Build, entries, entry_key, every_entry, types_of
+from feature_store.online.cells import as_microseconds
+from feature_store.online.newest_rows import Layout
+from feature_store.online.plan import NewestRow, OnlineViews, Part
+from feature_store.online.store import Changes, OnlineStore
+from feature_store.span import utc
+
+
+def expire(online: OnlineViews, store: OnlineStore, *, as_of: datetime) -> int:
+    """Remove the records of which no row counts at `as_of` or later, and return how many.
+
+    Such an entity is then MISSING where it was STALE; no value changes.
+
+    Raises:
+        StoreLockedError, StoreUnreachableError: records that are not removed yet are whole.
+    """
+    moment = as_microseconds(utc("as_of", as_of))
+    removed = 0
+    with store.writing():
+        for part, entry in zip(online.parts, entries(online.parts, store), strict=True):
+            if entry is None or entry.serving is None:
+                continue
+            removed += _delete(_expired(part, entry.serving, store, moment), store)
+    return removed
+
+
+def _expired(part: Part, build: Build, store: OnlineStore, moment: int) -> Iterator[bytes]:
+    last = _last_answer(part, build)
+    for key, raw in store.scan(bytes.fromhex(build.prefix)):
+        if last(raw) < moment:
+            yield key
+
+
+def _last_answer(part: Part, build: Build) -> Callable[[bytes], int]:
+    """From a record to the last moment at which it may have an answer."""
+    if isinstance(part, NewestRow):
+        return partial(newest_rows.last_answer, part, Layout.of(part, types_of(build.shape.inputs)))
+    return partial(window_records.last_answer, part)
+
+
+def remove_others(kept: list[OnlineViews], store: OnlineStore) -> list[str]:
+    """Remove every view that none of the given models reads, and older records of those they do; tell which.
+
+    Raises:
+        StoreLockedError, StoreUnreachableError: what is not removed yet is found by the next call.
+    """
+    wanted = {part.view for online in kept for part in online.parts}
+    told = []
+    with store.writing():
+        held = dict(every_entry(store))
+        builds = [build for view, entry in held.items() if view in wanted for build in (entry.serving, entry.building)]
+        used = {build.prefix for build in builds if isinstance(build, Build)}
+        for view, entry in held.items():
+            if view in wanted:
+                continue
+            prefixes = {build.prefix for build in (entry.serving, entry.building) if build is not None}
+            for prefix in prefixes - used:
+                _delete((key for key, _ in store.scan(bytes.fromhex(prefix))), store)
+            store.write(Changes(delete=[entry_key(view)]))
+            told.append(entry.told)
+    return sorted(told)
+
+
+def _delete(keys: Iterator[bytes], store: OnlineStore) -> int:
+    count = 0
+    while page := list(islice(keys, store.batch_records)):
+        store.write(Changes(delete=page))
+        count += len(page)
+    return count
