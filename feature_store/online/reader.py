@@ -72,7 +72,8 @@ class OnlineReader:
         made += [one.name for one in self._combined]
         self._operands = [(one.value, made.index(one.of), made.index(one.to)) for one in self._combined]
         places = [made.index(name) for name in self.names]
-        self._arranged = None if places == list(range(len(made))) else _arrangement(places)
+        self._plain = bool(self._looked) and made == list(self.names) == [n for one in online.parts for n in one.names]
+        self._arranged = _arrangement(places)
 
     @property
     def types(self) -> dict[str, pl.DataType]:
@@ -96,20 +97,15 @@ class OnlineReader:
         except TypeError as error:
             raise NaiveMomentError("as_of", as_of) from error
         rows, odd = self._from_store(questions, at)
-        if self._transforms:
-            frame = pl.DataFrame([dict(one) for one in questions], schema=self._types).with_columns(
-                pl.lit(as_of).cast(_UTC).alias("as_of")
-            )
-            made = pl.DataFrame([_transformed(one, frame) for one in self._transforms]).rows()
-            rows = made if rows is None else [first + row for first, row in zip(made, rows, strict=True)]
-        if self._request:
-            asked = [tuple([one[name] for name in self._request]) for one in questions]
-            rows = asked if rows is None else [first + row for first, row in zip(asked, rows, strict=True)]
-        for value, of, to in self._operands:
-            rows = [(*row, value(row[of], row[to])) for row in rows or []]
-        if self._arranged is not None and rows is not None:
-            rows = list(map(self._arranged, rows))
-        return OnlineFeatures(self.names, rows or [], odd)
+        if self._plain:
+            return OnlineFeatures(self.names, rows, odd)
+        brought = self._brought(questions, as_of)
+        rows = [first + row for first, row in zip(brought, rows, strict=True)]
+        for feature, (value, of, to) in zip(self._combined, self._operands, strict=True):
+            rows = [(*row, value(row[of], row[to])) for row in rows]
+            for told in odd.values():
+                told[feature.name] = max(told.get(one, Status.FOUND) for one in (feature.of, feature.to))
+        return OnlineFeatures(self.names, list(map(self._arranged, rows)), odd)
 
     def frame(self, questions: pl.DataFrame) -> pl.DataFrame:
         """The features of questions that bring their own `as_of`: the columns and types of `features(...)`.
@@ -127,7 +123,7 @@ class OnlineReader:
         places = questions.select("as_of").with_row_index("place").group_by("as_of").agg("place")
         for as_of, group in places.iter_rows():
             rows, _ = self._from_store([brought[place] for place in group], as_microseconds(as_of))
-            for place, row in zip(group, rows or [], strict=False):
+            for place, row in zip(group, rows, strict=True):
                 found[place] = row
         types = self.types
         columns = {
@@ -151,10 +147,18 @@ class OnlineReader:
         answers = NewestAnswers(part, inputs) if isinstance(part, NewestRow) else WindowAnswers(part, inputs, types)
         return _Looked(part, encoder(bytes.fromhex(build.prefix), key), answers, types)
 
-    def _from_store(
-        self, questions: Sequence[Question], at: int
-    ) -> tuple[list[Row] | None, dict[int, dict[str, Status]]]:
-        """The values of all parts one after the other; None where there is no part."""
+    def _brought(self, questions: Sequence[Question], as_of: datetime) -> list[Row]:
+        """What questions bring, and what is made of that alone."""
+        asked = [tuple([one[name] for name in self._request]) for one in questions]
+        if not self._transforms:
+            return asked
+        frame = pl.DataFrame([dict(one) for one in questions], schema=self._types)
+        frame = frame.with_columns(pl.lit(as_of).cast(_UTC).alias("as_of"))
+        made = pl.DataFrame([_transformed(one, frame) for one in self._transforms]).rows()
+        return [first + row for first, row in zip(asked, made, strict=True)]
+
+    def _from_store(self, questions: Sequence[Question], at: int) -> tuple[list[Row], dict[int, dict[str, Status]]]:
+        """The values of all parts one after the other."""
         keys: list[bytes] = []
         for one in self._looked:
             encode = one.encode
@@ -164,14 +168,15 @@ class OnlineReader:
                 keys += [_key(one, question) for question in questions]
         raws = self._store.get_many(keys)
         own = None if self._own is None else self._own.asked(questions)
-        count, rows = len(questions), None
+        count = len(questions)
+        rows: list[Row] | None = None if self._looked else [()] * count
         odd: dict[int, dict[str, Status]] = {}
         for number, one in enumerate(self._looked):
             found, statuses = one.answers.answers(raws[number * count : (number + 1) * count], at, own)
             rows = found if rows is None else [left + right for left, right in zip(rows, found, strict=True)]
             if statuses:
                 _note(odd, one.part, statuses)
-        return rows, odd
+        return rows or [], odd
 
 
 def _builds(online: OnlineViews, store: OnlineStore) -> list[Build]:

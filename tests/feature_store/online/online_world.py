@@ -11,7 +11,7 @@ import polars as pl
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store.feature_view import Feature, derived, latest, recency, request, window
+from feature_store.feature_view import Feature, derived, difference, latest, ratio, recency, request, window
 from feature_store.ingest import ingest_batch
 from feature_store.lake import Lake
 from feature_store.source import ALL, Source, after
@@ -171,6 +171,8 @@ VIEWS: list[Feature] = [
            w_max=number.max(), w_last=number.last(), w_kinds=number.n_unique(), w_count=number.count(),
            w_large=col("large").sum(), w_large_mean=col("large").mean(), w_twice=col("twice").max(),
            over=["5h", "50h"], by=["where", "who"]),
+    ratio("spent_share", of="spent_6h", to="spent_3d"),
+    difference("spent_less", of="spent_6h", to="mean_3d"),
 ]  # fmt: skip
 QUESTIONS = {"number": pl.Int64(), "who": pl.String(), "where": pl.Int16(), "as_of": UTC_US}
 
