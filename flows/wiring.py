@@ -102,7 +102,8 @@ class Loop:
         if key not in self.loaded:
             folder = self.registry.artifact(epoch.model, epoch.version)
             trusted = self.settings.loading.trusted_types
-            model = load(folder, expected_digest=epoch.digest, extra_types=trusted)
+            listed = self.registry.contents(epoch.model, epoch.version)
+            model = load(folder, expected_digest=epoch.digest, expected_contents=listed, extra_types=trusted)
             self.loaded[key] = (model, Reference.read(folder / REFERENCE))
         return Reign(epoch, *self.loaded[key])
 

@@ -15,24 +15,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import yaml  # type: ignore[import-untyped]  # stubs are not among our requirements
 
 from lifecycle.errors import IntegrityError
-from mlflow_plugins.models import (
-    CONTENTS,
-    GOLDEN,
-    MANIFEST,
-    PREDICT_FUNCTIONS,
-    PREDICTION,
-    digests_in,
-)
+from mlflow_plugins.contents import check_files, read, read_json
+from mlflow_plugins.models import GOLDEN, MANIFEST, PREDICT_FUNCTIONS, PREDICTION, SKOPS_FILE
 from modeling import export
 from modeling.errors import UnreadableModelError
 from modeling.tasks import Task, predict
 
-SKOPS_FILE = "model.skops"
-_PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill"}
-_ADDED_BY_MLFLOW = {"registered_model_meta"}  # written beside a model when it is downloaded by its name
+MAX_GOLDEN = 10_000
+"""Rows of `golden.parquet`; Parquet packs a million equal ones into a few bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +51,26 @@ class LoadedModel:
         return predict(self.task, self.pipeline, X[list(self.columns)])
 
 
-def load(folder: Path, *, expected_digest: str, extra_types: Sequence[str] = ()) -> LoadedModel:
+def load(
+    folder: Path, *, expected_digest: str, expected_contents: str | None = None, extra_types: Sequence[str] = ()
+) -> LoadedModel:
     """Check a model's folder and load it.
 
     In order: the list of files, `MLmodel` as data, the types in the file, the digest, the golden rows.
 
     Args:
         expected_digest: content digest that the ledger or the registry recorded.
+        expected_contents: digest of `contents.json` that the registry recorded; none where the folder has no
+            registered version, as in a test.
         extra_types: types the operator allows beyond our own list; a model cannot add to them.
 
     Raises:
         IntegrityError: something is not what was recorded; the message says what.
         UntrustedTypeError: the file holds a type that neither we nor the operator allow.
     """
-    _check_files(folder)
+    check_files(folder, expected_contents)
     described = _described(folder)
-    manifest = _read_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST)
     inputs = _inputs(described)
     task = _task(described)
     golden = _golden(folder / GOLDEN, list(inputs))
@@ -93,23 +91,11 @@ def _pipeline(path: Path, extra_types: Sequence[str]) -> Any:
         raise IntegrityError(str(path), "a model that can be read", str(error)) from error
 
 
-def _check_files(folder: Path) -> None:
-    """Against `contents.json`: nothing missing, nothing added, nothing changed, and no pickle at all."""
-    recorded = _read_json(folder / CONTENTS)
-    found = {name: digest for name, digest in digests_in(folder).items() if name not in _ADDED_BY_MLFLOW}
-    for name in sorted(recorded.keys() | found.keys()):
-        if Path(name).suffix.lower() in _PICKLES:
-            raise IntegrityError(str(folder), "no pickle", name)
-        if recorded.get(name) != found.get(name):
-            what = f"File {name!r} in {folder}"
-            raise IntegrityError(what, recorded.get(name, "no such file"), found.get(name, "no such file"))
-
-
 def _described(folder: Path) -> dict[str, Any]:
     """Read `MLmodel` as plain YAML, and refuse anything but skops loaded by MLflow's scikit-learn flavour."""
     path = folder / "MLmodel"
     try:
-        described = yaml.safe_load(_read(path))
+        described = yaml.safe_load(read(path))
     except yaml.YAMLError as error:
         raise IntegrityError(str(path), "plain YAML", str(error).splitlines()[0]) from error
     flavors = _mapping(_mapping(described).get("flavors"))
@@ -147,8 +133,12 @@ def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _golden(path: Path, columns: list[str]) -> pd.DataFrame:
+    content = read(path)
     try:
-        golden = pd.read_parquet(io.BytesIO(_read(path)))
+        rows = pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows
+        if rows > MAX_GOLDEN:
+            raise IntegrityError(str(path), f"at most {MAX_GOLDEN:,} rows", f"{rows:,}")
+        golden = pd.read_parquet(io.BytesIO(content))
     except (ValueError, OSError) as error:
         raise IntegrityError(str(path), "a Parquet file", str(error)) from error
     wanted = [*columns, PREDICTION]
@@ -167,23 +157,5 @@ def _check_golden(folder: Path, found: np.ndarray, recorded: np.ndarray) -> None
     raise IntegrityError(what, float(recorded[row]).hex(), float(found[row]).hex())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    text = _read(path)
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise IntegrityError(str(path), "a JSON object", str(error)) from error
-    if not isinstance(content, dict):
-        raise IntegrityError(str(path), "a JSON object", type(content).__name__)
-    return content
-
-
 def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise IntegrityError(str(path), "a file", "none") from error

@@ -36,7 +36,10 @@ MANIFEST, GOLDEN, REFERENCE, CONTENTS = (
     "contents.json",
 )
 SERVING, PLAN = "serving.json", "plan.npz"  # how it may be served, and the compiled plan where there is one
+SKOPS_FILE = "model.skops"
 PREDICTION = "prediction"
+CONTENTS_TAG = "incumbent.contents"
+"""Tag of a logged model and of its version: sha256 of `contents.json`."""
 MODEL_SCHEME = "models:/"
 
 # What plain pyfunc calls: for a yes or no, both probabilities.
@@ -85,6 +88,8 @@ def log_model(connection: Connection, run_id: str, package: ModelPackage, name: 
         )
         folder = Path(scratch) / "model"
         save_model(package, folder, described)
+        listed = hashlib.sha256((folder / CONTENTS).read_bytes()).hexdigest()
+        client.set_logged_model_tags(logged.model_id, {CONTENTS_TAG: listed})
         client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")

@@ -18,7 +18,7 @@ from lifecycle.errors import AliasNotSetError, IntegrityError, VersionNotFoundEr
 from lifecycle.ports import Alias, RegisteredVersion
 from mlflow_plugins.answers import answers
 from mlflow_plugins.connection import Connection
-from mlflow_plugins.models import MODEL_SCHEME
+from mlflow_plugins.models import CONTENTS_TAG, MODEL_SCHEME
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -56,9 +56,10 @@ class MlflowRegistry:
         model_id = source.removeprefix(MODEL_SCHEME) if source.startswith(f"{MODEL_SCHEME}m-") else None
         with self._answers():
             self._ensure_registered(model)
+            listed = {} if model_id is None else self._contents(model_id)
             # Nothing to wait for: a version that is made is ready.
             made = self.connection.client.create_model_version(
-                model, source, run_id, tags=dict(tags), await_creation_for=0, model_id=model_id
+                model, source, run_id, tags={**tags, **listed}, await_creation_for=0, model_id=model_id
             )
             if model_id is not None:
                 self._link(model_id, made)
@@ -176,6 +177,25 @@ class MlflowRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+    def contents(self, model: str, version: int) -> str:
+        """Digest of the list of files of a version, as it was recorded when the version was made.
+
+        Raises:
+            VersionNotFoundError: there is none of this number.
+            IntegrityError: nothing was recorded, or the record was taken away.
+            UnreachableError: MLflow does not answer.
+        """
+        recorded = self.version(model, version).tags.get(CONTENTS_TAG)
+        if recorded is None:
+            what = f"Tag {CONTENTS_TAG!r} of {model!r} version {version}"
+            raise IntegrityError(what, "the digest of its list of files", "none")
+        return recorded
+
+    def _contents(self, model_id: str) -> dict[str, str]:
+        """What the logged model says about its list of files; it was written before the files were."""
+        tags = self.connection.client.get_logged_model(model_id).tags
+        return {CONTENTS_TAG: tags[CONTENTS_TAG]} if CONTENTS_TAG in tags else {}
 
     def _link(self, model_id: str, made: ModelVersion) -> None:
         """Let the page of the logged model show its version, as MLflow's own `register_model` does."""

@@ -123,7 +123,14 @@ def test_an_added_file_is_noticed(folder: Path, digest: str) -> None:
     (folder / "extra").mkdir()
     (folder / "extra" / "surprise.py").write_text("raise SystemExit")
 
-    with pytest.raises(IntegrityError, match=r"'extra/surprise.py' in .*: expected no such file"):
+    with pytest.raises(IntegrityError, match=r"expected no such file, found extra/surprise.py, which no model has"):
+        load(folder, expected_digest=digest)
+
+
+def test_an_added_file_of_data_is_noticed_too(folder: Path, digest: str) -> None:
+    (folder / "surprise.json").write_text("{}")
+
+    with pytest.raises(IntegrityError, match=r"'surprise.json' in .*: expected no such file"):
         load(folder, expected_digest=digest)
 
 
