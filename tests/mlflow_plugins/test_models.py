@@ -15,9 +15,20 @@ from sklearn.preprocessing import FunctionTransformer
 
 from mlflow_plugins.connection import Connection
 from mlflow_plugins.errors import ModelNotStorableError
-from mlflow_plugins.models import CONTENTS, GOLDEN, MANIFEST, ModelPackage, digests_in, golden_of, save_model
+from mlflow_plugins.models import (
+    CONTENTS,
+    GOLDEN,
+    MANIFEST,
+    PLAN,
+    SERVING,
+    ModelPackage,
+    digests_in,
+    golden_of,
+    save_model,
+)
 from mlflow_plugins.tracking import MlflowTracker
 from modeling.export import model_digest
+from modeling.plan.registration import prove
 from modeling.tasks import Task
 
 
@@ -77,7 +88,11 @@ def test_a_version_predicts_the_same_where_this_project_is_not_installed(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, flights: pd.DataFrame
 ) -> None:
     package: ModelPackage = request.getfixturevalue(kind)
-    save_model(package, tmp_path / "model")
+    served = prove(package.pipeline, package.example, package.task)
+    plan = served.plan_file()
+    assert plan is not None
+    files = {**package.files, SERVING: served.verdict_file(), PLAN: plan}
+    save_model(replace(package, files=files), tmp_path / "model")
     X = flights.head(50) if package.task is Task.BINARY else flights.dropna().head(50)
     X.to_parquet(tmp_path / "questions.parquet")
 
