@@ -153,7 +153,8 @@ def _touched(part: Part, entry: Entry, target: Build, lake_rows: tuple[pl.DataFr
         return known if serving is None else _of_entities(part, known, _changed(part, serving, target, lake))
     # A killed run: what lies behind the last key that it wrote, and what has changed since it began.
     todo = known if serving is None else _of_entities(part, known, _changed(part, serving, target, lake))
-    behind = encode_all(bytes.fromhex(target.prefix), todo, part.by) > bytes.fromhex(building.reached)
+    # A series of one: bytes alone would be read as a series of whole numbers.
+    behind = encode_all(bytes.fromhex(target.prefix), todo, part.by) > pl.Series([bytes.fromhex(building.reached)])
     since = _of_entities(part, known, _changed(part, building, target, lake))
     return pl.concat([todo.filter(behind), since]).unique([KEY, "available_at", SEQUENCE], maintain_order=True)
 
