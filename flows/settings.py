@@ -59,6 +59,13 @@ class LakeTable(_Table):
     options: dict[str, SecretStr] = {}
 
 
+class OnlineTable(_Table):
+    """The online store: a Redis address or a folder; nothing means LMDB in the state folder."""
+
+    url: SecretStr | None = None
+    name: str = "incumbent"
+
+
 class LedgerTable(_Table):
     """The decision ledger; nothing means SQLite in the state folder."""
 
@@ -108,6 +115,7 @@ class Settings(BaseSettings):
     mlflow: Mlflow = Mlflow()
     prefect: Prefect = Prefect()
     lake: LakeTable = LakeTable()
+    online: OnlineTable = OnlineTable()
     ledger: LedgerTable = LedgerTable()
     loading: Loading = Loading()
     serving: Serving = Serving()
@@ -133,6 +141,11 @@ class Settings(BaseSettings):
     def lake_root(self) -> str:
         """Root of the Delta tables."""
         return self.lake.root or str(self.folder / "lake")
+
+    @property
+    def online_url(self) -> str:
+        """Address of the online store, as `feature_store.online.opening` takes it; it may hold a password."""
+        return self.online.url.get_secret_value() if self.online.url else str(self.folder / "online")
 
     @property
     def ledger_url(self) -> str:

@@ -7,6 +7,7 @@ FeatureStoreError
 │   ├── StoreLockedError (TimeoutError)           another writer holds it
 │   ├── StoreFullError (OSError)                  no room for what was to be written
 │   ├── StoreVersionError (ValueError)            a file or a layout of another version
+│   ├── StoreAddressError (ValueError)            neither a folder nor a Redis server
 │   └── ReadOnlyStoreError (PermissionError)      opened for reading, and asked to write
 ├── ViewNotMaterializedError (LookupError)        features were asked for that are not in the online store
 ├── StoreAheadError (ValueError)                  the online store holds more than the lake at that moment
@@ -71,6 +72,17 @@ class StoreVersionError(OnlineStoreError, ValueError):
         super().__init__(
             f"The online store {store} has format {found}, and this version reads {expected}. "
             f"Materialize into a new place, then point readers at it."
+        )
+
+
+class StoreAddressError(OnlineStoreError, ValueError):
+    """The address of an online store is neither a folder nor that of a Redis server."""
+
+    def __init__(self, scheme: str) -> None:
+        # The rest of the address may hold a password, which no message should.
+        super().__init__(
+            f"The address of the online store begins with {scheme}://, which is no store that is known. "
+            f"Write redis://host:6379/0, rediss://host:6379/0, unix:///path/to/socket, or a folder."
         )
 
 

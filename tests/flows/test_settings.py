@@ -23,6 +23,7 @@ def test_without_a_file_everything_lies_in_the_current_folder(here: Path) -> Non
     assert settings.lake_root == str(here / ".incumbent" / "lake")
     assert settings.ledger_url == f"sqlite:///{here / '.incumbent' / 'ledger.db'}"
     assert settings.tracking_uri == f"sqlite:///{here / '.incumbent' / 'mlflow' / 'mlflow.db'}"
+    assert settings.online_url == str(here / ".incumbent" / "online")
 
 
 def test_the_nearest_file_above_counts_and_the_state_lies_beside_it(
@@ -50,12 +51,14 @@ def test_variables_win_over_the_file_key_by_key(here: Path, monkeypatch: pytest.
 def test_secrets_show_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INCUMBENT_LEDGER__URL", "postgresql://user:canary@host/db")
     monkeypatch.setenv("INCUMBENT_LAKE__OPTIONS__SECRET", "canary")
+    monkeypatch.setenv("INCUMBENT_ONLINE__URL", "redis://:canary@host:6379/0")
 
     settings = read_settings()
 
     assert "canary" not in repr(settings)
     assert "canary" not in settings.model_dump_json()
     assert settings.ledger_url == "postgresql://user:canary@host/db"
+    assert settings.online_url == "redis://:canary@host:6379/0"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from feature_store.online.errors import (
     AskedOfThePastError,
     OnlineStoreError,
     ReadOnlyStoreError,
+    StoreAddressError,
     StoreAheadError,
     StoreFullError,
     StoreLockedError,
@@ -31,6 +32,12 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         ConnectionError,
         "The online store RedisStore('redis://localhost:1') cannot be reached: refused. "
         "Start it, or correct its address; nothing was read as missing.",
+    ),
+    (
+        StoreAddressError("memcached"),
+        ValueError,
+        "The address of the online store begins with memcached://, which is no store that is known. "
+        "Write redis://host:6379/0, rediss://host:6379/0, unix:///path/to/socket, or a folder.",
     ),
     (
         StoreLockedError("LmdbStore('a')", 1.5),
