@@ -160,8 +160,25 @@ class ChallengerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something that validation found about a batch: of one column, or (column empty) of the batch as a whole.
+
+    Attributes:
+        told: what was found and what was expected, in a sentence.
+    """
+
+    column: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class IngestFacts:
-    """What validation said of the batches of one source in this window."""
+    """What validation said of the batches of one source in this window.
+
+    Attributes:
+        suite: version of the expectations it was checked against; empty where there are none.
+        anomalies: what it did not live up to, in the order of the expectations.
+    """
 
     source: str
     rows: int
@@ -170,6 +187,8 @@ class IngestFacts:
     newest_event: datetime | None = None
     stale: bool = False
     stopped: str | None = None
+    suite: str = ""
+    anomalies: tuple[Anomaly, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

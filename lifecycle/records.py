@@ -47,8 +47,10 @@ def to_bytes(value: object) -> bytes:
 def from_plain(wanted: type[T], plain: Any) -> T:
     """Read a dataclass back from what `to_plain` made of it.
 
+    A field with a default may be missing: it came after the record was written, and the default says so.
+
     Raises:
-        RecordFormatError: a field is missing or of another kind.
+        RecordFormatError: a field without a default is missing, or one is of another kind.
     """
     return typing.cast(T, _read(wanted, plain, wanted.__name__))
 
@@ -95,12 +97,16 @@ def _field_types(wanted: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(wanted)}
 
 
+def _without_default(wanted: Any) -> list[str]:
+    nothing = dataclasses.MISSING
+    return [f.name for f in dataclasses.fields(wanted) if f.default is nothing and f.default_factory is nothing]
+
+
 def _read_dataclass(wanted: Any, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict) or plain.get("type") != wanted.__name__:
         raise RecordFormatError(where, f"expected a {wanted.__name__}, found {plain!r:.80}")
     hints = _field_types(wanted)
-    names = list(hints)
-    missing = [name for name in names if name not in plain]
+    missing = [name for name in _without_default(wanted) if name not in plain]
     if missing:
         raise RecordFormatError(where, f"{missing} missing")
-    return wanted(**{name: _read(hints[name], plain[name], f"{where}.{name}") for name in names})
+    return wanted(**{name: _read(hints[name], plain[name], f"{where}.{name}") for name in hints if name in plain})

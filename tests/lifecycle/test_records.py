@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lifecycle.actions import Freeze, Hold, Promote, Retrain, Rollback
 from lifecycle.errors import RecordFormatError
 from lifecycle.evidence import (
+    Anomaly,
     ChallengerFacts,
     ChampionFacts,
     Comparison,
@@ -44,7 +45,11 @@ evidences = st.builds(
     performance=st.none() | st.builds(Performance, text, windows, st.none() | estimates, coverages),
     against_previous=st.none() | st.builds(Comparison, count, text, estimates, number),
     ingested=st.lists(
-        st.builds(IngestFacts, text, count, count, text, st.none() | moment, st.booleans(), st.none() | text),
+        st.builds(
+            IngestFacts,
+            *(text, count, count, text, st.none() | moment, st.booleans(), st.none() | text, text),
+            st.lists(st.builds(Anomaly, text, text), max_size=2).map(tuple),
+        ),
         max_size=2,
     ).map(tuple),
     challenger=st.none()
@@ -62,6 +67,13 @@ def test_evidence_comes_back_as_it_was(evidence: Evidence) -> None:
 
     assert again == evidence
     assert to_bytes(again) == stored
+
+
+def test_a_field_that_came_later_has_its_default_in_an_older_record() -> None:
+    facts = IngestFacts("flights", rows=3, quarantined=0, digest="d")
+    older = {name: value for name, value in to_plain(facts).items() if name not in {"suite", "anomalies"}}
+
+    assert from_plain(IngestFacts, older) == facts
 
 
 @pytest.mark.parametrize("action", [Hold("a"), Retrain("b"), Promote(2, "c"), Rollback(1, "d"), Freeze("e")])
