@@ -17,12 +17,14 @@ from mlflow_plugins.deployment.asgi import (
     Send,
     adding,
     has_gone,
+    header,
     replaying,
     respond,
     respond_json,
 )
 from mlflow_plugins.deployment.decoding import Values
 from mlflow_plugins.deployment.encoding import encode
+from mlflow_plugins.deployment.experiments import UNIT, Comparison
 from mlflow_plugins.deployment.lane import Lane
 from mlflow_plugins.deployment.metrics import Board, Counts
 from mlflow_plugins.deployment.mlflow_app import Kept, ask
@@ -70,7 +72,7 @@ class Application:
         routes: replaced as a whole; a request takes it once.
         draining: set when the process has been asked to end.
         in_flight: requests that were read and not answered yet.
-        problems: what `/ready` should tell besides, such as a version that could not be loaded.
+        problems: what `/ready` should tell besides, by what has it, such as a version that could not be loaded.
         before_answer: called with each answer before it is sent, for the request log; what it raises is a 500.
         after_answer: called after it was sent, for shadow scoring.
         pages: asked in turn about everything but scoring.
@@ -82,7 +84,7 @@ class Application:
         self.in_flight = 0
         self.counts = Counts()
         self.board = Board(self.counts)
-        self.problems: list[str] = []
+        self.problems: dict[str, str] = {}
         self.lane = lane
         self.limits = limits
         self.before_answer: Callable[[Answered], Headers] | None = None
@@ -102,10 +104,14 @@ class Application:
         if self._bearer is not None and not self._allowed(scope):
             await self.refuse(send, "token", 401, "Send the token of this server: Authorization: Bearer TOKEN.")
             return
-        served = self.routes.invocations.get(scope["path"])
+        routes = self.routes
+        served = routes.invocations.get(scope["path"])
         if served is not None and scope["method"] == "POST":
             body = await self.read(scope, receive, send)
             if body is not None:
+                comparison = routes.comparisons.get(scope["path"])
+                if comparison is not None:
+                    served = self.compared(comparison, served, scope, body)
                 await self._score(served, scope, body, receive, send)
         else:
             await self._elsewhere(scope, receive, send)
@@ -140,6 +146,15 @@ class Application:
                 return None
             if not message["more_body"]:
                 return body
+
+    def compared(self, comparison: Comparison, champion: Served, scope: Scope, body: bytes) -> Served:
+        """Who answers a request of an experiment; the request keeps its unit for the log."""
+        unit = comparison.unit(scope, body)
+        if unit is None:
+            self.counts.unassigned[(champion.model,)] += 1
+            return champion
+        scope[UNIT] = unit
+        return comparison.answering(champion, unit)
 
     def full(self) -> bool:
         """Whether this worker has as much work as it takes on."""
@@ -206,9 +221,8 @@ class Application:
         if self.before_answer is not None:
             more += self.before_answer(Answered(served, scope, body, values, predictions, status, answer))
         await respond(send, status, answer, (JSON, *more))
-        self.counts.answered(
-            (served.model, str(served.version), "fast", str(status)), len(values[0]), perf_counter() - started
-        )
+        labels = (served.model, str(served.version), "fast", str(status))
+        self.counts.answered(labels, len(values[0]), perf_counter() - started, answer)
         if self.after_answer is not None:
             self.after_answer(Answered(served, scope, body, values, predictions, status, answer))
         return True
@@ -240,7 +254,7 @@ class Application:
         await send({"type": "http.response.start", "status": kept.status, "headers": [*kept.headers, *more]})
         await send({"type": "http.response.body", "body": kept.body})
         labels = (served.model, str(served.version), "mlflow", str(kept.status))
-        self.counts.answered(labels, 0, perf_counter() - started)
+        self.counts.answered(labels, 0, perf_counter() - started, kept.body)
         if self.after_answer is not None:
             self.after_answer(answered)
 
@@ -256,14 +270,6 @@ class Application:
 
 
 _CODES = {401: "UNAUTHENTICATED", 413: "INVALID_PARAMETER_VALUE", 503: "TEMPORARILY_UNAVAILABLE"}
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header of this name, as Starlette takes it."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
 
 
 def _mlflow_timeout() -> float:

@@ -18,6 +18,14 @@ JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
 
 
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of this name, as Starlette takes it."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
 async def respond(send: Send, status: int, body: bytes, headers: Headers = (JSON,)) -> None:
     """Send a whole answer; its length comes first, as Starlette has it."""
     length = (b"content-length", b"%d" % len(body))

@@ -83,6 +83,7 @@ def load_served(stored: StoredModel) -> Served:
         output=_output(choice.predict, sample),
         examples=sample.examples(3) if sample is not None else (),
         refused=choice.refused,
+        signature=_signature(loaded.pyfunc),
     )
 
 
@@ -146,6 +147,12 @@ def _foreign(stored: StoredModel) -> _Loaded:
     pyfunc = load_model(stored.folder)
     example = pyfunc.input_example
     return _Loaded(pyfunc, pyfunc.predict, None, example if isinstance(example, pd.DataFrame) else None)
+
+
+def _signature(pyfunc: Any) -> dict[str, Any]:
+    """Inputs and outputs as MLflow writes them; empty where a model has none."""
+    found = pyfunc.metadata.signature
+    return dict(found.to_dict()) if found is not None else {}
 
 
 _DATATYPES = {"f8": "FP64", "f4": "FP32", "i8": "INT64", "i4": "INT32", "b1": "BOOL"}

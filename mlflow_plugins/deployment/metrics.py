@@ -22,6 +22,16 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 Labels = tuple[str, ...]
 
+COUNTERS: dict[str, tuple[str, str, Labels]] = {
+    "answers": ("incumbent_answers", "Answers to scoring requests", ("model", "version", "path", "status")),
+    "rows": ("incumbent_rows", "Rows answered on the fast path", ("model",)),
+    "refused": ("incumbent_refused", "Requests turned away", ("reason",)),
+    "not_finite": ("incumbent_not_finite", "Answers that hold NaN or an infinity", ("model", "version")),
+    "swaps": ("incumbent_swaps", "Versions that were to be taken up", ("model", "outcome")),
+    "unassigned": ("incumbent_unassigned", "Requests of an experiment that name no unit", ("model",)),
+}
+"""Each counter of `Counts`: its name without `_total`, what it counts, its labels."""
+
 
 @dataclass(slots=True)
 class Latency:
@@ -43,6 +53,9 @@ class Counts:
         answers: by model, version, path (`fast` or `mlflow`) and status.
         rows: answered on the fast path, by model.
         refused: requests that were turned away, by reason.
+        not_finite: answers that hold NaN or an infinity, by model and version.
+        swaps: versions that were to be taken up, by model and outcome (`published`, `refused`, `failed`).
+        unassigned: requests of an experiment that name no unit, by model.
         latency: by model and path.
     """
 
@@ -50,10 +63,15 @@ class Counts:
         self.answers: Counter[Labels] = Counter()
         self.rows: Counter[Labels] = Counter()
         self.refused: Counter[Labels] = Counter()
+        self.not_finite: Counter[Labels] = Counter()
+        self.swaps: Counter[Labels] = Counter()
+        self.unassigned: Counter[Labels] = Counter()
         self.latency: dict[Labels, Latency] = {}
 
-    def answered(self, labels: Labels, rows: int, seconds: float) -> None:
+    def answered(self, labels: Labels, rows: int, seconds: float, answer: bytes) -> None:
         """Count an answer with labels (model, version, path, status)."""
+        if labels[3] == "200" and (b"NaN" in answer or b"Infinity" in answer):
+            self.not_finite[labels[:2]] += 1
         self.answers[labels] += 1
         self.rows[labels[:1]] += rows
         key = (labels[0], labels[2])
@@ -64,9 +82,7 @@ class Counts:
     def dump(self) -> bytes:
         """All counts as JSON."""
         return json.dumps({
-            "answers": list(self.answers.items()),
-            "rows": list(self.rows.items()),
-            "refused": list(self.refused.items()),
+            **{name: list(getattr(self, name).items()) for name in COUNTERS},
             "latency": [(key, found.counts, found.total) for key, found in self.latency.items()],
         }).encode()  # fmt: skip
 
@@ -74,16 +90,15 @@ class Counts:
     def load(cls, text: bytes) -> Counts:
         """What `dump` wrote."""
         found, counts = json.loads(text), cls()
-        for name in ("answers", "rows", "refused"):
+        for name in COUNTERS:
             getattr(counts, name).update({tuple(labels): value for labels, value in found[name]})
         counts.latency = {tuple(key): Latency(buckets, total) for key, buckets, total in found["latency"]}
         return counts
 
     def add(self, other: Counts) -> None:
         """Add another worker's."""
-        self.answers.update(other.answers)
-        self.rows.update(other.rows)
-        self.refused.update(other.refused)
+        for name in COUNTERS:
+            getattr(self, name).update(getattr(other, name))
         for key, theirs in other.latency.items():
             ours = self.latency.setdefault(key, Latency())
             ours.counts = [a + b for a, b in zip(ours.counts, theirs.counts, strict=True)]
@@ -148,14 +163,9 @@ class _Collected:
 
 
 def _families(counts: Counts) -> Iterator[Metric]:
-    named: tuple[tuple[str, str, tuple[str, ...], Counter[Labels]], ...] = (
-        ("incumbent_answers", "Answers to scoring requests", ("model", "version", "path", "status"), counts.answers),
-        ("incumbent_rows", "Rows answered on the fast path", ("model",), counts.rows),
-        ("incumbent_refused", "Requests turned away", ("reason",), counts.refused),
-    )
-    for name, told, labels, values in named:
+    for attribute, (name, told, labels) in COUNTERS.items():
         family = CounterMetricFamily(name, told, labels=labels)
-        for key, value in sorted(values.items()):
+        for key, value in sorted(getattr(counts, attribute).items()):
             family.add_metric(key, value)
         yield family
     yield _latency(counts)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mlflow_plugins.deployment.application import Application, header
-from mlflow_plugins.deployment.asgi import Headers, Receive, Scope, Send, respond, respond_json
+from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.asgi import Headers, Receive, Scope, Send, header, respond, respond_json
 from mlflow_plugins.deployment.routes import Routes
 from mlflow_plugins.deployment.served import Served
 from mlflow_plugins.deployment.tensors import DATATYPES, read_request, write_answer

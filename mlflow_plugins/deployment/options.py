@@ -57,6 +57,8 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
         digest: what the ledger or the registry recorded; nothing means a model of another origin, which is loaded
             by MLflow's own code, and only because the operator said so.
         tier: the highest tier to use; nothing means the highest that proves itself.
+        follows: whether it is the champion by the ledger, and gives way to the next one.
+        contents: digest of its list of files that the registry recorded, or none.
     """
 
     model: str
@@ -66,6 +68,47 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     tier: Tier | None = None
     trusted_types: tuple[str, ...] = ()
+    follows: bool = False
+    contents: str | None = None
+
+
+class Following(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a worker learns which version is champion or challenger. Times are seconds.
+
+    Attributes:
+        ledger_url: SQLAlchemy URL of the ledger.
+        tracking_uri, artifacts: MLflow's registry, and the folder of its artifacts where it is SQLite.
+        downloads: folder for artifacts that lie elsewhere.
+        poll: the longest pause between two looks at the ledger; a shorter one is drawn each time.
+        patience: how long a look may take before it is called a problem.
+        any_signature: whether a version with other columns than the served one is taken up too.
+    """
+
+    ledger_url: str
+    tracking_uri: str
+    artifacts: str | None = None
+    downloads: str
+    poll: float = 1.0
+    patience: float = 10.0
+    any_signature: bool = False
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """What the version behind the registry's alias `challenger` does beside the champion.
+
+    Attributes:
+        canary: share of the units that it answers, from 0 to 1.
+        shadow: share of the requests that it scores after they were answered, from 0 to 1.
+        unit: entity key columns that name a unit, where the header does not.
+        salt: makes the assignment the operator's own.
+        shadow_queue: requests that wait for the shadow; one more drops the oldest.
+    """
+
+    canary: float = 0.0
+    shadow: float = 0.0
+    unit: tuple[str, ...] = ()
+    salt: str = ""
+    shadow_queue: int = 256
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +121,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     access: Access = Access()
     metrics_folder: str | None = None
+    following: Following | None = None
+    rollout: Rollout = Rollout()
 
     def to_json(self) -> str:
         """For the environment of a worker."""

@@ -35,7 +35,7 @@ def readiness(application: Application) -> dict[str, object]:
     return {
         "ready": loaded and not application.draining,
         "draining": application.draining,
-        "problems": list(application.problems),
+        "problems": list(application.problems.values()),
         "models": [served.facts() for served in application.routes.all()],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +37,7 @@ class Output:
     row_shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Served:
     """One version of one model, loaded, verified and warm.
 
@@ -49,6 +49,8 @@ class Served:
         mlflow: MLflow's scoring app on the same model.
         headers: what is added to each answer.
         examples: a few golden rows, for the description.
+        signature: inputs and outputs as MLflow writes them, to hold another version against.
+        variant: `champion` or `challenger`, where the server follows the ledger.
     """
 
     model: str
@@ -64,6 +66,8 @@ class Served:
     output: Output | None = None
     examples: tuple[Mapping[str, Any], ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = ""
 
     def facts(self) -> dict[str, Any]:
         """What `/models` tells of it; `refused` says why a higher tier does not serve it."""
@@ -73,11 +77,17 @@ class Served:
             "epoch": self.epoch,
             "digest": self.digest,
             "tier": self.tier.value,
+            "variant": self.variant,
             "refused": dict(self.refused),
         }
 
+    def appointed(self, variant: str, epoch: int) -> Served:
+        """The same version in another role, without loading it again."""
+        headers = headers_of(self.model, self.version, epoch, variant)
+        return replace(self, variant=variant, epoch=epoch, headers=headers)
 
-def headers_of(model: str, version: int, epoch: int) -> Headers:
+
+def headers_of(model: str, version: int, epoch: int, variant: str = "") -> Headers:
     """The headers that name who answered; never in the body, which stays MLflow's.
 
     A name may hold any character, a header may not: what is not plain is percent-encoded.
@@ -85,4 +95,6 @@ def headers_of(model: str, version: int, epoch: int) -> Headers:
     from urllib.parse import quote
 
     named = {"model": quote(model, safe=" !#$&'()*+,/:;=?@[]~"), "version": str(version), "epoch": str(epoch)}
+    if variant:
+        named["variant"] = variant
     return tuple((f"x-incumbent-{key}".encode(), value.encode()) for key, value in named.items())
