@@ -18,15 +18,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.contenders.apart import ROOT, peers_python
 from benchmarks.kernel_peers.question import COLUMNS, SIZES, asked, cpu_us, trained
 from modeling.plan.compile import NotCompilable, compile_plan
 from modeling.plan.engines import Engine, Numba, Numpy
 from modeling.plan.links import linked, row_link
 from modeling.plan.plan import Linear, Plan
 from modeling.tasks import Task
-
-HERE = Path(__file__).parent
-PEERS = HERE.parent / ".venv-peers/bin/python"
 
 
 def kernel(plan: Plan, by: Engine) -> Callable[[Any], Any]:
@@ -53,13 +51,11 @@ def ours(X: Any, y: Any) -> tuple[dict[str, dict[int, float]], dict[str, Any]]:
 
 def peers() -> tuple[dict[str, dict[int, float]], dict[str, Any]]:
     """The same of the peers, in their own environment."""
-    if not PEERS.exists():
-        subprocess.run(["make", "-s", "peers"], check=True, cwd=HERE.parent)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "answers.npz"
-        command = [str(PEERS), "-m", "benchmarks.kernel_peers.measure", str(file)]
+        command = [peers_python(), "-m", "benchmarks.kernel_peers.measure", str(file)]
         one = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent, env=one)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=one)
         with np.load(file) as answers:
             said = {name: answers[name] for name in answers.files}
     timed = json.loads(done.stdout.splitlines()[-1])

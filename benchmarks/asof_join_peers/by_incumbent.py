@@ -1,57 +1,25 @@
-"""The feature store's own join and windows, from tables that are in memory already."""
+"""The feature store itself: sources in a lake, and `features(...)` with all its checks.
+
+What was ingested is held in memory for the questions on every flight, as every engine has its tables there. For the
+20,000 the lake is opened anew each time and read from its files, as Feast reads its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 
-from benchmarks.asof_join_peers.flights import COLUMNS, JOINS, WINDOWS
-from feature_store.digest import as_stored, row_digests
-from feature_store.feature_view import Feature, Latest, Windowed, latest, window
-from feature_store.features import features as features_of
+from benchmarks.asof_join_peers.question import ALL, COLUMNS, FEW, JOINS, WINDOWS
+from feature_store.feature_view import Feature, latest, window
+from feature_store.features import features
+from feature_store.ingest import ingest_batch
 from feature_store.lake import Lake
 from feature_store.source import Source, before
 from feature_store.spine import Each, each
-from feature_store.tables import KEY, ROW, SEQUENCE, table_of
-
-
-class Tables:
-    """Tables as the lake returns them, in memory: what ingest made of the frames, whose cost is not counted."""
-
-    def __init__(self, frames: Mapping[str, pl.DataFrame]) -> None:
-        self._tables = {table_of(source): _ingested(frames[name], source) for name, source in SOURCES.items()}
-
-    def read(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
-        """Every row."""
-        rows = self._tables[table]
-        return rows if columns is None else rows.select(columns)
-
-    def scan(self, table: str, columns: Collection[str]) -> pl.LazyFrame:
-        """The same, lazily."""
-        return self._tables[table].lazy().select(columns)
-
-    def reading(self, table: str) -> AbstractContextManager[None]:
-        """Nothing can go wrong."""
-        return nullcontext()
-
-    def schema(self, table: str) -> dict[str, pl.DataType]:
-        """Columns and types."""
-        return dict(self._tables[table].schema)
-
-    def exists(self, table: str) -> bool:
-        """Whether there is such a table."""
-        return table in self._tables
-
-    def version(self, table: str) -> int:
-        """They never change."""
-        return 0
-
-    def at(self, versions: Mapping[str, int]) -> Tables:
-        """They never change."""
-        return self
+from feature_store.tables import table_of
 
 
 def _source(name: str) -> Source:
@@ -64,33 +32,32 @@ def _source(name: str) -> Source:
 SOURCES = {name: _source(name) for name in JOINS}
 ASKED = Source("asked", read=dict, key="question", event_time="as_of", available_at=before("as_of", "30d"))
 SPINE: Each = each(ASKED, as_of=before("as_of", "0s"))
-LATEST: list[Latest] = [
+LATEST: list[Feature] = [
     latest(SOURCES[name], *(f"{name}_{column}" for column in COLUMNS[name]), ttl=f"{ttl}h")
     for name, (_, ttl) in JOINS.items()
 ]
-WINDOW: Windowed = window(
-    SOURCES["carrier"], delay=pl.col("carrier_arr_delay").mean(), over=[f"{hours}h" for hours in WINDOWS]
-)
+WINDOW = window(SOURCES["carrier"], delay=pl.col("carrier_arr_delay").mean(), over=[f"{hours}h" for hours in WINDOWS])
+END = datetime(2014, 2, 1, tzinfo=UTC)
 
 
-def _ingested(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
-    return rows.with_columns(
-        pl.col("event_time").alias("available_at"),
-        as_stored(row_digests(rows), ROW),
-        as_stored(row_digests(rows.select(source.key_columns or ())), KEY),
-        pl.int_range(rows.height).alias(SEQUENCE),
-    )
+def ingest(folder: Path) -> None:
+    """Take the three tables into the lake of the folder."""
+    lake = Lake(folder / "lake")
+    for name, source in SOURCES.items():
+        ingest_batch(source, pl.read_parquet(folder / f"{name}.parquet"), lake, as_of=END, batch="all")
 
 
-def joined(spine: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """The three joins: every question with 17 features."""
-    return _found(LATEST, spine, tables)
+def prepared(folder: Path, questions: str) -> Callable[[], pl.DataFrame]:
+    """What answers the questions of a file: 20 features to all, the 17 of the joins to the few."""
+    spine = pl.read_parquet(folder / f"{questions}.parquet")
+    if questions == FEW:
+        return lambda: _found(LATEST, spine, Lake(folder / "lake"))
+    assert questions == ALL
+    lake = Lake(folder / "lake")
+    for source in SOURCES.values():
+        lake.read(table_of(source))
+    return lambda: _found([*LATEST, WINDOW], spine, lake)
 
 
-def features(spine: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """All 20 features."""
-    return _found([*LATEST, WINDOW], spine, tables)
-
-
-def _found(views: Sequence[Feature], spine: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    return features_of(views, spine, cast(Lake, tables), spine=SPINE)
+def _found(views: Sequence[Feature], spine: pl.DataFrame, lake: Lake) -> pl.DataFrame:
+    return features(views, spine, lake, spine=SPINE)

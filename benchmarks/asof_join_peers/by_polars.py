@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import polars as pl
 
-from benchmarks.asof_join_peers.flights import JOINS, WINDOWS
+from benchmarks.asof_join_peers.question import ALL, JOINS, WINDOWS
+
+
+def prepared(folder: Path, questions: str) -> Callable[[], pl.DataFrame]:
+    """What answers the questions of a file with 20 features."""
+    assert questions == ALL
+    frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in (ALL, *JOINS)}
+    return lambda: pl.concat([joined(frames), windowed(frames).drop("question")], how="horizontal")
 
 
 def joined(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The three joins: every question with 17 features, in the order of the questions."""
-    found = frames["spine"].sort("as_of")
+    found = frames[ALL].sort("as_of")
     for table, (keys, ttl) in JOINS.items():
         rows = frames[table].sort("event_time")
         found = found.join_asof(
@@ -35,7 +43,7 @@ def windowed(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         .sort("event_time")
         .select(*keys, "event_time", total=delay.cum_sum().over(keys), count=pl.int_range(1, pl.len() + 1).over(keys))
     )
-    found = frames["spine"].select("question", *keys, "as_of").sort("as_of")
+    found = frames[ALL].select("question", *keys, "as_of").sort("as_of")
     end = _at(found, sums, keys, pl.col("as_of"))
     means = []
     for hours in WINDOWS:
@@ -52,8 +60,3 @@ def _at(asked: pl.DataFrame, sums: pl.DataFrame, keys: list[str], moment: pl.Exp
         .join_asof(sums, left_on="moment", right_on="event_time", by=keys, strategy="backward", check_sortedness=False)
         .select(pl.col("total", "count").fill_null(0))
     )
-
-
-def features(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """All 20 features."""
-    return pl.concat([joined(frames), windowed(frames).drop("question")], how="horizontal")

@@ -12,20 +12,23 @@ from pathlib import Path
 
 import polars as pl
 
-WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
-FLOWN = ["dep_delay", "arr_delay", "air_time", "distance"]
-JOINS = {"weather": (["origin"], 6), "carrier": (["carrier", "origin"], 24), "tail": (["tailnum"], 72)}
-"""For each table the columns to join on and the ttl in hours."""
-COLUMNS = {"weather": WEATHER, "carrier": FLOWN, "tail": FLOWN}
-WINDOWS = [1, 6, 24]
+from benchmarks.asof_join_peers.question import ALL, FEW, FLOWN, JOINS, WEATHER
+
+FEW_ROWS = 20_000
 
 
-def write(folder: Path) -> None:
-    """Write the questions and the three tables as Parquet: `spine`, `weather`, `carrier`, `tail`."""
-    flights, weather = _flights(), _weather()
+def write(folder: Path, every: int = 1) -> None:
+    """Write the questions and the three tables as Parquet: `spine`, `spine_20k`, `weather`, `carrier`, `tail`.
+
+    Args:
+        every: take one flight of so many; 1 is all of them.
+    """
+    flights, weather = _flights().gather_every(every), _weather()
     spine = flights.select("origin", "carrier", "tailnum", as_of="scheduled").with_row_index("question")
+    spine = spine.with_columns(pl.col("question").cast(pl.Int64))
+    few = spine.sample(min(FEW_ROWS, spine.height), seed=0).sort("question")
+    frames = {ALL: spine, FEW: few, "weather": weather}
     landed = flights.drop_nulls(["landed", "arr_delay"])
-    frames = {"spine": spine.with_columns(pl.col("question").cast(pl.Int64)), "weather": weather}
     for table in ("carrier", "tail"):
         keys, _ = JOINS[table]
         rows = landed.drop_nulls(keys).unique([*keys, "landed"], keep="first", maintain_order=True)
