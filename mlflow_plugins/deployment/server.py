@@ -8,80 +8,12 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.connection import TOO_SLOW, Connection, Heads
 from mlflow_plugins.deployment.options import Access, Limits
 
-TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 15\r\n"
-    b"connection: close\r\n\r\nRequest Timeout"
-)
-TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 31\r\nconnection: close\r\n\r\nRequest Header Fields Too Large"
-)
 SWEEP = 0.5
-
-
-class Connection(HttpToolsProtocol):
-    """A connection that knows since when it waits for the rest of a request.
-
-    No timer is set for a request: once in a while the server looks at all connections.
-
-    Attributes:
-        since: when the request that is being sent began, on the loop's clock; none between requests.
-        in_head: whether its head is not whole yet.
-    """
-
-    limits = Limits()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request from now on."""
-        super().connection_made(transport)
-        self.since: float | None = self.loop.time()
-        self.in_head = True
-        self.head_size = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came, unless it is a head without end."""
-        if self.in_head:
-            self.head_size += len(data)
-        super().data_received(data)
-        if self.in_head and self.head_size > self.limits.headers:
-            self.end(TOO_LONG)
-
-    def on_message_begin(self) -> None:
-        """Start the clock."""
-        super().on_message_begin()
-        self.since = self.loop.time()
-        self.in_head = True
-
-    def on_headers_complete(self) -> None:
-        """Go on with the body."""
-        self.in_head = False
-        self.head_size = 0
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Stop the clock."""
-        self.since = None
-        self.in_head = True
-        super().on_message_complete()
-
-    def late(self, now: float) -> bool:
-        """Whether the client has taken too long to send what it began."""
-        if self.since is None:
-            return False
-        return now - self.since > (self.limits.head_timeout if self.in_head else self.limits.body_timeout)
-
-    def end(self, answer: bytes) -> None:
-        """Close the connection, with a word where no answer has begun."""
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(answer)
-        self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -104,7 +36,7 @@ class Server(uvicorn.Server):
         self.application.draining = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: close slow senders, publish the counts, end the drain."""
+        """Ten times a second: close slow and idle connections, publish the counts, end the drain."""
         loop = asyncio.get_running_loop()
         if counter % int(SWEEP * 10) == 0:
             self._sweep(loop.time())
@@ -118,13 +50,18 @@ class Server(uvicorn.Server):
 
     def _sweep(self, now: float) -> None:
         for connection in list(self.server_state.connections):
-            if isinstance(connection, Connection) and connection.late(now):
+            if not isinstance(connection, Connection):
+                continue
+            if connection.late(now):
                 self.application.counts.refused[("slow",)] += 1
                 connection.end(TOO_SLOW)
+            elif connection.idle(now):
+                connection.transport.close()
 
 
 def _config(application: Application, limits: Limits, access: Access) -> uvicorn.Config:
-    protocol = type("LimitedConnection", (Connection,), {"limits": limits})
+    told = {"limits": limits, "application": application, "heads": Heads()}
+    protocol = type("LimitedConnection", (Connection,), told)
     secured: dict[str, Any] = {}
     if access.certificate is not None:
         secured = {"ssl_certfile": access.certificate, "ssl_keyfile": access.key}

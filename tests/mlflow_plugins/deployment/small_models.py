@@ -107,6 +107,20 @@ def frames_out(folder: Path) -> Small:
     return Small(StoredModel(model="frames-out", version=1, folder=str(folder), digest=None, tier=Tier.TYPED), frame)
 
 
+def centred(folder: Path) -> Small:
+    """A model of another origin in which every row of a request decides about every answer."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    frame = pd.DataFrame({"d": [0.5, 1.25, 3.0, 7.5]})
+    mlflow.pyfunc.save_model(
+        str(folder), python_model=Centred(), input_example=frame, pip_requirements=[],
+        signature=ModelSignature(Schema([ColSpec("double", "d")])),
+    )  # fmt: skip
+    return Small(StoredModel(model="centred", version=1, folder=str(folder), digest=None), frame)
+
+
 def unusual(folder: Path) -> Small:
     """A model of another origin whose signature is a tensor: MLflow's code answers everything."""
     import mlflow.pyfunc
@@ -145,6 +159,13 @@ class Frames(_python_model()):  # type: ignore[misc]
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         total = model_input["l"] + model_input["m"]
         return pd.DataFrame({"total": total, "half": total / 2, "told": total.map("{:d} minutes".format)})
+
+
+class Centred(_python_model()):  # type: ignore[misc]
+    """Answers how far each row is from the mean of the request."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
+        return (model_input["d"] - model_input["d"].mean()).to_numpy(dtype=float)
 
 
 class Sums(_python_model()):  # type: ignore[misc]

@@ -217,10 +217,10 @@ def test_the_description_holds_the_models_own_columns_and_rows_that_it_answers(a
 
 
 def test_models_tells_the_tier_and_why_it_is_not_a_higher_one(application, small):
-    app = application(load_served(small("delay").stored))
+    app = application(load_served(small("centred").stored))
 
     (answer,) = got(app, get("/models"))
 
     (model,) = answer.json()["models"]
-    assert (model["name"], model["tier"]) == ("delay", "typed")
+    assert (model["name"], model["tier"]) == ("centred", "typed")
     assert model["refused"] == {"microbatch": "a row is answered differently alone and among others"}

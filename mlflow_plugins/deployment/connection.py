@@ -1,0 +1,190 @@
+"""One HTTP connection: uvicorn's, with limits for slow senders and a short way for answers that need no waiting.
+
+A compiled plan answers in less time than a task and two ASGI messages take to be made. So a small scoring request is
+kept until it is whole, and offered to the application there and then; what the application leaves goes the usual way,
+as if nothing had been kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from typing import cast
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.asgi import Header, Headers, Scope
+from mlflow_plugins.deployment.options import Limits
+
+TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 15\r\n"
+    b"connection: close\r\n\r\nRequest Timeout"
+)
+TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 31\r\nconnection: close\r\n\r\nRequest Header Fields Too Large"
+)
+
+
+class Heads:
+    """Heads of answers, of which only the length changes from one to the next.
+
+    uvicorn renews its own headers, the date among them, once a second, as a new list.
+    """
+
+    def __init__(self) -> None:
+        self._default: list[Header] | None = None
+        self._start = b""
+
+    def of(self, default: list[Header], headers: Sequence[Headers], length: int) -> bytes | None:
+        """Status, uvicorn's headers, and ours in the order of the usual way; none where one would break its line."""
+        if default is not self._default:
+            self._default, self._start = default, b"HTTP/1.1 200 OK\r\n" + _lines(tuple(default))
+        ours = b"".join(map(_lines, headers))
+        if ours.count(b"\n") != sum(map(len, headers)) or ours.count(b"\r") != ours.count(b"\n"):
+            return None
+        return b"%bcontent-length: %d\r\ncontent-type: application/json\r\n%b\r\n" % (self._start, length, ours)
+
+
+@functools.lru_cache(maxsize=256)
+def _lines(headers: Headers) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that knows since when it waits for the rest of a request.
+
+    No timer is set for a request: once in a while the server looks at all connections.
+
+    Attributes:
+        since: when the request that is being sent began, on the loop's clock; none between requests.
+        in_head: whether its head is not whole yet.
+        idle_since: when the last answer was given at once; none where uvicorn counts the idle time itself.
+        kept: what came of the body of a request that may be answered at once; none for any other.
+    """
+
+    limits = Limits()
+    application: Application
+    heads: Heads
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request from now on."""
+        super().connection_made(transport)
+        self.since: float | None = self.loop.time()
+        self.in_head = True
+        self.head_size = 0
+        self.idle_since: float | None = None
+        self.kept: bytes | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, unless it is a head without end."""
+        if self.in_head:
+            self.head_size += len(data)
+        super().data_received(data)
+        if self.in_head and self.head_size > self.limits.headers:
+            self.end(TOO_LONG)
+
+    def on_message_begin(self) -> None:
+        """Start the clock."""
+        super().on_message_begin()
+        self.since = self.loop.time()
+        self.idle_since = None
+        self.in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Go on with the body: keep it where the whole request may be answered at once."""
+        self.in_head = False
+        self.head_size = 0
+        if self._may_be_answered_at_once():
+            self.kept = b""
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a small body; a large one goes the usual way, where reading is paused and sizes are refused."""
+        if self.kept is None:
+            super().on_body(body)
+            return
+        self.kept = self.kept + body if self.kept else body
+        if len(self.kept) > min(HIGH_WATER_LIMIT, self.limits.body):
+            self._go_the_usual_way()
+
+    def on_message_complete(self) -> None:
+        """Stop the clock, and answer at once what can be."""
+        self.since = None
+        self.in_head = True
+        if self.kept is not None:
+            if self._answered_at_once(self.kept):
+                self.kept = None
+                self.idle_since = self.loop.time()
+                self.server_state.total_requests += 1
+                return
+            self._go_the_usual_way()
+        super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Close the connection when what was begun is answered."""
+        self._go_the_usual_way()
+        super().shutdown()
+
+    def late(self, now: float) -> bool:
+        """Whether the client has taken too long to send what it began."""
+        if self.since is None:
+            return False
+        return now - self.since > (self.limits.head_timeout if self.in_head else self.limits.body_timeout)
+
+    def idle(self, now: float) -> bool:
+        """Whether nothing came for so long after an answer that was given at once."""
+        return self.idle_since is not None and now - self.idle_since > self.limits.keep_alive
+
+    def end(self, answer: bytes) -> None:
+        """Close the connection, with a word where no answer has begun."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(answer)
+        self.transport.close()
+
+    def _may_be_answered_at_once(self) -> bool:
+        """A plain request to a scoring address, with nothing before it that waits for its answer."""
+        if (
+            self.expect_100_continue
+            or self.flow.write_paused
+            or not self.application.is_quick(self.url.decode("ascii"))
+        ):
+            return False
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        parser = self.parser
+        return (
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and len(self.connections) < self.limits.connections
+        )
+
+    def _answered_at_once(self, body: bytes) -> bool:
+        scope = cast(Scope, self.scope)
+        scope["method"], scope["path"], scope["raw_path"] = "POST", self.url.decode("ascii"), self.url
+        scope["query_string"] = b""
+        ready = self.application.at_once(scope, body)
+        if ready is None:
+            return False
+        answer = ready.answered.answer
+        head = self.heads.of(self.server_state.default_headers, ready.headers, len(answer))
+        if head is None:
+            return False
+        self.transport.write(head + answer)
+        self.application.sent(ready)
+        return True
+
+    def _go_the_usual_way(self) -> None:
+        """Let uvicorn have what was kept."""
+        kept, self.kept = self.kept, None
+        if kept is not None:
+            super().on_headers_complete()
+            super().on_body(kept)
