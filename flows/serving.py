@@ -15,7 +15,7 @@ from flows.servers import addressed
 from flows.settings import Settings, read_settings, set_environment
 from lifecycle.ports import Alias, Ledger
 from mlflow_plugins.connection import connect
-from mlflow_plugins.deployment.options import Access, Limits, ServerOptions, StoredModel
+from mlflow_plugins.deployment.options import Access, Following, Limits, Rollout, ServerOptions, StoredModel
 from mlflow_plugins.deployment.served import Tier
 from mlflow_plugins.deployment.starting import SUPERVISOR, WORKER, WORKERS, environment, listen
 from mlflow_plugins.errors import NotServableError
@@ -31,6 +31,8 @@ class Chosen:
     port: int | None = None
     workers: int | None = None
     tier: str | None = None
+    canary: float | None = None
+    shadow: float | None = None
 
 
 def serve(references: Sequence[str], chosen: Chosen) -> None:
@@ -79,6 +81,13 @@ def server_options(settings: Settings, references: Sequence[str], chosen: Chosen
             client_authorities=_path(serving.client_authorities),
             redact=serving.redact,
         ),
+        following=_following(settings) if serving.follow else None,
+        rollout=Rollout(
+            canary=serving.canary if chosen.canary is None else chosen.canary,
+            shadow=serving.shadow if chosen.shadow is None else chosen.shadow,
+            unit=serving.unit,
+            salt=serving.salt.get_secret_value() if serving.salt else "",
+        ),
         metrics_folder=tempfile.mkdtemp(prefix="incumbent-metrics-") if workers > 1 else None,
     )
 
@@ -103,11 +112,25 @@ def stored_models(settings: Settings, references: Sequence[str], tier: str | Non
                 folder=str(registry.artifact(name, version)),
                 digest=digest,
                 epoch=epoch,
+                follows=epoch > 0,
+                contents=None if digest is None else registry.contents(name, version),
                 tier=Tier(tier) if tier else None,
                 trusted_types=settings.loading.trusted_types,
             )
         )
     return found
+
+
+def _following(settings: Settings) -> Following:
+    remote = settings.tracking_uri.startswith("http")
+    return Following(
+        ledger_url=settings.ledger_url,
+        tracking_uri=settings.tracking_uri,
+        artifacts=None if remote else str(settings.folder / "mlflow" / "artifacts"),
+        downloads=str(settings.folder / "mlflow" / "downloads"),
+        poll=settings.serving.poll,
+        any_signature=settings.serving.any_signature,
+    )
 
 
 def _resolved(reference: str, registry: MlflowRegistry, ledger: Ledger) -> tuple[str, int, str | None, int]:

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from flows.errors import SettingsError
@@ -97,6 +97,13 @@ class Serving(_Table):
     head_timeout: float = 10.0
     body_timeout: float = 60.0
     drain: float = 2.0
+    follow: bool = True
+    poll: float = 1.0
+    any_signature: bool = False
+    canary: float = Field(0.0, ge=0, le=1)
+    shadow: float = Field(0.0, ge=0, le=1)
+    unit: tuple[str, ...] = ()
+    salt: SecretStr | None = None
 
 
 class Settings(BaseSettings):

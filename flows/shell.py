@@ -175,7 +175,8 @@ def _deploy(given: Namespace) -> int:
 def _serve(given: Namespace) -> int:
     from flows.serving import Chosen, serve
 
-    serve(given.models, Chosen(given.host, given.port, given.workers, given.tier))
+    chosen = Chosen(given.host, given.port, given.workers, given.tier, given.canary, given.shadow)
+    serve(given.models, chosen)
     return DONE
 
 

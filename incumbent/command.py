@@ -108,10 +108,24 @@ def _add_serve(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-
     verb.add_argument("--port", type=int, help="port to listen on, 0 for any free one; 8000 by default")
     verb.add_argument("--workers", type=int, help="processes; one for each core by default")
     verb.add_argument(
+        "--canary", type=_share, metavar="SHARE", help="share of the units that the challenger answers, from 0 to 1"
+    )
+    verb.add_argument(
+        "--shadow", type=_share, metavar="SHARE", help="share of the requests that the challenger scores afterwards"
+    )
+    verb.add_argument(
         "--tier",
         choices=["mlflow", "typed", "microbatch", "compiled"],
         help="the highest tier to use; by default the highest that proves itself",
     )
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1; argparse words the error."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return share
 
 
 def _add_local(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs

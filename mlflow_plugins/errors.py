@@ -9,6 +9,8 @@ MlflowPluginsError
 ├── NotServableError (LookupError)       a version that somebody else registered
 ├── UnusualValueError (ValueError)       a value that is left to MLflow's own code
 ├── ClientGoneError (ConnectionError)    nobody waits for the answer any more
+├── OlderEpochError (RuntimeError)       the ledger is behind what is served
+├── SignatureChangedError (ValueError)   a version that clients of the served one cannot use
 └── TensorError (ValueError)             tensors that do not fit the model's columns
 
 What the ports promise (`AliasNotSetError`, `UnreachableError`, ...) is in `lifecycle.errors`.
@@ -94,6 +96,26 @@ class ClientGoneError(MlflowPluginsError, ConnectionError):
 
     def __init__(self) -> None:
         super().__init__("The client closed the connection before its turn came; the work was dropped.")
+
+
+class OlderEpochError(MlflowPluginsError, RuntimeError):
+    """The ledger is behind what is served."""
+
+    def __init__(self, model: str, found: int, served: int) -> None:
+        super().__init__(
+            f"The ledger says epoch {found} of {model!r}, and epoch {served} is served: a ledger never goes back. "
+            f"It was restored from a copy, or it is another one. Look at [ledger] url, and promote again."
+        )
+
+
+class SignatureChangedError(MlflowPluginsError, ValueError):
+    """A version that clients of the served one cannot use."""
+
+    def __init__(self, model: str, version: int, problem: str) -> None:
+        super().__init__(
+            f"Version {version} of {model!r} does not fit the clients of the one that is served: {problem}. "
+            f"Change the clients first; then start the server anew, or set [serving] any_signature = true."
+        )
 
 
 class TensorError(MlflowPluginsError, ValueError):

@@ -27,7 +27,7 @@ from mlflow_plugins.deployment.decoding import Values
 from mlflow_plugins.deployment.encoding import encode
 from mlflow_plugins.deployment.experiments import UNIT, Comparison
 from mlflow_plugins.deployment.lane import Lane
-from mlflow_plugins.deployment.metrics import Board, Counts
+from mlflow_plugins.deployment.metrics import Board, Counts, Gauge
 from mlflow_plugins.deployment.mlflow_app import Kept, ask
 from mlflow_plugins.deployment.options import Access, Limits
 from mlflow_plugins.deployment.routes import NOTHING, Routes
@@ -89,6 +89,7 @@ class Application:
         draining: set when the process has been asked to end.
         in_flight: requests that were read and not answered yet.
         problems: what `/ready` should tell besides, by what has it, such as a version that could not be loaded.
+        gauges: what `/metrics` tells besides.
         before_answer: called with each answer before it is sent, for the request log; what it raises is a 500.
         after_answer: called after it was sent, for shadow scoring.
         pages: asked in turn about everything but scoring.
@@ -101,6 +102,7 @@ class Application:
         self.counts = Counts()
         self.board = Board(self.counts)
         self.problems: dict[str, str] = {}
+        self.gauges: list[Callable[[], list[Gauge]]] = []
         self.lane = lane
         self.limits = limits
         self.before_answer: Callable[[Answered], Headers] | None = None

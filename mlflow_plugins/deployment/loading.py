@@ -120,7 +120,9 @@ def _verified(stored: StoredModel) -> _Loaded:
 
     folder = Path(stored.folder)
     assert stored.digest is not None  # the caller looked
-    checked = loader.load(folder, expected_digest=stored.digest, extra_types=stored.trusted_types)
+    checked = loader.load(
+        folder, expected_digest=stored.digest, expected_contents=stored.contents, extra_types=stored.trusted_types
+    )
     described = Model.load(str(folder))
     function = PREDICT_FUNCTIONS[checked.task]
     # MLflow's own wrapper, not its loader: that would read the file again, and trust types that the model names.

@@ -21,7 +21,8 @@ async def own_pages(application: Application, scope: Scope, receive: Receive, se
         text = render(application.board.total(), gauges(application))
         await respond(send, 200, text, ((b"content-type", CONTENT_TYPE),))
     elif path == "/models":
-        await respond_json(send, {"models": [served.facts() for served in application.routes.all()]})
+        models = [served.facts() for served in application.routes.all()]
+        await respond_json(send, {"models": models, "problems": list(application.problems.values())})
     elif path == "/openapi.json":
         await respond_json(send, openapi(application.routes))
     else:
@@ -49,6 +50,7 @@ def gauges(application: Application) -> list[Gauge]:
         Gauge("incumbent_ready", "1 when requests should be sent here", (), [((), ready)]),
         Gauge("incumbent_in_flight", "Requests read and not answered yet", (), [((), application.in_flight)]),
         Gauge("incumbent_model", "Versions that are served", ("model", "version", "epoch", "tier"), info),
+        *(gauge for more in application.gauges for gauge in more()),
     ]
 
 

@@ -38,8 +38,8 @@ class Routes:
         for each in served:
             invocations.setdefault("/invocations", each)
             invocations.setdefault(f"/models/{each.model}/invocations", each)
-            invocations[f"/models/{each.model}/versions/{each.version}/invocations"] = each
-            versions.setdefault(each.model, {})[str(each.version)] = each
+            invocations.setdefault(f"/models/{each.model}/versions/{each.version}/invocations", each)
+            versions.setdefault(each.model, {}).setdefault(str(each.version), each)
         compared = {
             path: comparisons[each.model]
             for path, each in invocations.items()

@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.hot_swap import HotSwap
 from mlflow_plugins.deployment.lane import Lane
-from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.metrics import Board
 from mlflow_plugins.deployment.options import ServerOptions, read_options
 from mlflow_plugins.deployment.pages import PAGES
-from mlflow_plugins.deployment.routes import Routes
 from mlflow_plugins.deployment.server import Server
 from mlflow_plugins.deployment.starting import FD, OPTIONS, SLOT
 
@@ -56,14 +55,15 @@ async def _serve(server: Server, options: ServerOptions, listening: socket.socke
 
 
 async def _load(server: Server, options: ServerOptions) -> None:
-    """Load the models beside the event loop: `/ready` answers meanwhile, with 503."""
+    """Load the models beside the event loop, while `/ready` answers 503; then follow the ledger."""
+    swap = HotSwap(server.application, options)
     try:
-        served = [await asyncio.to_thread(load_served, stored) for stored in options.models]
+        await swap.begin()
     except Exception as error:  # noqa: BLE001  # whatever it was, this worker cannot serve, and says why at its end
         server.failed = error
         server.should_exit = True
         return
-    server.application.routes = Routes.of(served)
+    await swap.follow()
 
 
 if __name__ == "__main__":

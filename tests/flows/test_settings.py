@@ -49,16 +49,16 @@ def test_variables_win_over_the_file_key_by_key(here: Path, monkeypatch: pytest.
 
 
 def test_secrets_show_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INCUMBENT_LEDGER__URL", "postgresql://user:canary@host/db")
-    monkeypatch.setenv("INCUMBENT_LAKE__OPTIONS__SECRET", "canary")
-    monkeypatch.setenv("INCUMBENT_ONLINE__URL", "redis://:canary@host:6379/0")
+    monkeypatch.setenv("INCUMBENT_LEDGER__URL", "postgresql://user:hunter2@host/db")
+    monkeypatch.setenv("INCUMBENT_LAKE__OPTIONS__SECRET", "hunter2")
+    monkeypatch.setenv("INCUMBENT_ONLINE__URL", "redis://:hunter2@host:6379/0")
 
     settings = read_settings()
 
-    assert "canary" not in repr(settings)
-    assert "canary" not in settings.model_dump_json()
-    assert settings.ledger_url == "postgresql://user:canary@host/db"
-    assert settings.online_url == "redis://:canary@host:6379/0"
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in settings.model_dump_json()
+    assert settings.ledger_url == "postgresql://user:hunter2@host/db"
+    assert settings.online_url == "redis://:hunter2@host:6379/0"
 
 
 @pytest.mark.parametrize(

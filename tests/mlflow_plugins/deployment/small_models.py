@@ -45,7 +45,7 @@ def late(folder: Path, version: int = 3, tier: Tier | None = None) -> Small:
     frame = flights()
     known = (frame["distance"].fillna(0) + 900 * (frame["carrier"] == "B6") > 2500 - version).astype(float)
     trees = HistGradientBoostingClassifier(max_iter=3 + version, max_leaf_nodes=6, random_state=0)
-    return _packaged(folder, make_pipeline(_encoded(["carrier"], ["distance", "dep hour"]), trees), (frame, known), {
+    return _packaged(folder, make_pipeline(encoded(["carrier"], ["distance", "dep hour"]), trees), (frame, known), {
         "model": "late-flights", "version": version, "task": Task.BINARY, "tier": tier,
     })  # fmt: skip
 
@@ -54,13 +54,13 @@ def delay(folder: Path) -> Small:
     """A number, linear; a moment among the columns."""
     frame = flights().dropna().reset_index(drop=True)
     frame["scheduled"] = pd.Timestamp("2013-01-01T05:00:00") + pd.to_timedelta(frame.index % 5, unit="h")
-    model = make_pipeline(_encoded(["carrier", "scheduled"], ["distance"]), Ridge())
+    model = make_pipeline(encoded(["carrier", "scheduled"], ["distance"]), Ridge())
     return _packaged(folder, model, (frame, frame["distance"] / 100), {
         "model": "delay", "version": 1, "task": Task.REGRESSION, "tier": None,
     })  # fmt: skip
 
 
-def _encoded(texts: list[str], numbers: list[str]) -> ColumnTransformer:
+def encoded(texts: list[str], numbers: list[str]) -> ColumnTransformer:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
     return ColumnTransformer([("texts", encoder, texts), ("numbers", "passthrough", numbers)])
 
