@@ -7,9 +7,12 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from feature_store.online.catalog import every_entry
+from feature_store.online.errors import OnlineStoreError
+from flows.online import never_made, opened
 from flows.results import Result
 from flows.servers import live_server
-from flows.settings import read_settings
+from flows.settings import Settings, read_settings
 
 _BELOW = {
     "pandas": ((3,), "Evidently 0.7 does not import on pandas 3"),
@@ -25,11 +28,22 @@ def examine() -> tuple[Result, bool]:
         "python": _python(),
         **{name: _pin(name) for name in _BELOW},
         "state folder": _writable(settings.folder),
+        "online store": _online(settings),
     }
     for name in ("mlflow", "prefect"):
         findings[f"{name} server"] = live_server(settings, name) or "not running (incumbent up starts it)"
     healthy = not any(text.startswith("WRONG") for text in findings.values())
     return Result("doctor", "", "", findings), healthy
+
+
+def _online(settings: Settings) -> str:
+    if never_made(settings):
+        return "none yet (incumbent features materialize makes it)"
+    try:
+        with opened(settings, readonly=True) as store:
+            return f"{store!r}, {sum(1 for _ in every_entry(store))} views"
+    except OnlineStoreError as error:
+        return f"WRONG: {error}"
 
 
 def _python() -> str:

@@ -13,6 +13,7 @@ FlowsError
 ├── SkewFoundError (RuntimeError)          features were served otherwise than they are computed
 ├── EmptyWindowError (LookupError)         a window of time in which nothing was asked or logged
 ├── UnknownViewError (LookupError)         a name that no feature view and no feature has
+├── UnknownSourceError (LookupError)       a name that no source of the model has
 ├── SettingsError (ValueError)             incumbent.toml or a variable that no setting knows
 ├── ServerError (RuntimeError)             a local server did not start
 └── GuessError (ValueError)                `init` cannot tell what a table is about
@@ -147,6 +148,13 @@ class UnknownViewError(FlowsError, LookupError):
             f"Model {model!r} has no feature view or feature {given!r}. Its views are {sorted(views)}, "
             f"its features {sorted(features)}."
         )
+
+
+class UnknownSourceError(FlowsError, LookupError):
+    """A name that no source of the model has."""
+
+    def __init__(self, model: str, given: str, sources: Iterable[str]) -> None:
+        super().__init__(f"Model {model!r} reads no source {given!r}. Its sources are {sorted(sources)}.")
 
 
 class SettingsError(FlowsError, ValueError):

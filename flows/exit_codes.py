@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feature_store import errors as features
+from feature_store.online import errors as online
 from flows import errors as flows
 from lifecycle import errors as lifecycle
 from mlflow_plugins import errors as plugins
@@ -24,12 +25,13 @@ OURS = (
 _USAGE = (
     *(features.SpecError, features.NaiveMomentError),
     *(flows.AsOfError, flows.GuessError, flows.ModelFileError, flows.NotFittedError),
-    *(flows.SettingsError, flows.SpecError, flows.UnknownPolicyError, flows.UnknownViewError),
+    *(flows.SettingsError, flows.SpecError, flows.UnknownPolicyError, flows.UnknownSourceError, flows.UnknownViewError),
     *(lifecycle.DecisionNotFoundError, lifecycle.MetricError, lifecycle.MomentError, lifecycle.PolicyError),
     *(lifecycle.SpanError, lifecycle.VersionNotFoundError),
     *(modeling.FitFunctionError, modeling.SearchRangeError),
     *(plugins.AmbiguousDecisionError, plugins.LedgerUrlError, plugins.NotServableError),
     plugins.TrackingUriError,
+    *(online.StoreAddressError, online.UnsupportedAggregateError),
 )
 _DATA = (
     *(flows.BatchRefusedError, flows.EmptyWindowError),

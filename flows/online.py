@@ -23,3 +23,8 @@ def opened(settings: Settings, *, readonly: bool = False) -> Iterator[OnlineStor
         yield store
     finally:
         store.close()
+
+
+def never_made(settings: Settings) -> bool:
+    """Whether the store is a file of this machine that nothing was ever written to."""
+    return settings.online.url is None and not (settings.folder / "online" / "data.mdb").exists()

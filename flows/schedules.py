@@ -19,6 +19,8 @@ from prefect.schedules import Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from flows.errors import UnknownDeploymentError
+from flows.features.held import looked_up
+from flows.features.materialize import refresh
 from flows.model import Model
 from flows.monitor import watch
 from flows.results import Result
@@ -29,23 +31,26 @@ from flows.train import train
 from flows.wiring import Loop
 from lifecycle.moments import iso, spell
 
-_FLOWS: dict[str, Flow[..., Any]] = {"train": train, "monitor": watch, "score": score}
+_FLOWS: dict[str, Flow[..., Any]] = {"train": train, "monitor": watch, "score": score, "materialize": refresh}
 _TOLD = {
     "train": "Fit the candidates, gate the best against the champion, register it and decide on it.",
     "monitor": "One window of the loop: take in what is new, score it, look at it, and decide.",
     "score": "Answer the questions of the window with the champion. The monitor run does this as well.",
+    "materialize": "Take in what is new, and bring the features that are read online up to it.",
 }
 _CALENDAR = timedelta(days=30)
+_REFRESH = timedelta(hours=1)  # where `[online] every` says nothing
 _PATIENCE = 600.0  # seconds that `trigger` waits for a worker to finish
 _NOT_AWAITED: dict[str, Any] = {"_sync": True}  # in a notebook Prefect otherwise answers with something to await
 
 
 def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
-    """Register train, monitor and score, and the automation. Doing it again changes what has changed.
+    """Register train, monitor, score and materialize, and the automation. Doing it again changes what has changed.
 
     The monitor deployment takes in new data, scores, looks at the window and decides, every `policy.every` from
     `anchor` on. Train starts by the automation. Schedules of train and score are there for whoever wants them,
-    switched off; that of score lies half a window away, so that it never competes with the monitor run.
+    switched off; that of score lies half a window away, so that it never competes with the monitor run. Materialize is
+    registered where features are looked up; its schedule is on where `[online] every` says how often.
     """
     _ensure_pool(loop.settings.prefect.work_pool)
     every = model.policy.every
@@ -54,6 +59,9 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
         "monitor": _every(every, anchor, active=True),
         "score": _every(every, anchor + every / 2, active=False),
     }
+    refreshed = loop.settings.online_every
+    if "materialize" in verbs_of(model):
+        schedules["materialize"] = _every(refreshed or _REFRESH, anchor, active=refreshed is not None)
     ids = {verb: _register(loop.settings, model, verb, schedule) for verb, schedule in schedules.items()}
     automation = _automate(model, ids["train"])
     pages = {f"{verb} deployment": f"{loop.settings.prefect_url}/deployments/deployment/{ids[verb]}" for verb in ids}
@@ -61,10 +69,16 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
         "monitor": f"every {spell(every)} from {iso(anchor)}: ingest, score, monitor, decide",
         "train": f"when {RETRAIN_EVENT} is emitted; also every {spell(_CALENDAR)} once you switch its schedule on",
         "score": "within every monitor run; also half-way between two of them once you switch its schedule on",
+        **({"materialize": _told_refresh(refreshed)} if "materialize" in ids else {}),
         "automation": automation,
         "next": "incumbent up",
     }
     return Result("deploy", model.name, iso(anchor), facts, pages, ids)
+
+
+def _told_refresh(every: timedelta | None) -> str:
+    told = f"every {spell(every or _REFRESH)}: ingest, and bring online"
+    return told if every else f"{told}, once you set `[online] every` or switch its schedule on"
 
 
 def trigger(loop: Loop, model: Model, verb: str, as_of: datetime) -> Result:
@@ -73,21 +87,26 @@ def trigger(loop: Loop, model: Model, verb: str, as_of: datetime) -> Result:
     Raises:
         UnknownDeploymentError: there is none of this verb.
     """
-    if verb not in _FLOWS:
-        raise UnknownDeploymentError(model.name, verb, _FLOWS)
+    if verb not in verbs_of(model):
+        raise UnknownDeploymentError(model.name, verb, verbs_of(model))
     name = f"{_FLOWS[verb].name}/{deployment_name(model, verb)}"
     try:
         run: Any = run_deployment(
             name, parameters={"as_of": iso(as_of)}, timeout=_PATIENCE, as_subflow=False, **_NOT_AWAITED
         )
     except ObjectNotFound as error:
-        raise UnknownDeploymentError(model.name, verb, _FLOWS) from error
+        raise UnknownDeploymentError(model.name, verb, verbs_of(model)) from error
     state = run.state.name if run.state else "unknown"
     facts = {"deployment": name, "state": state, "flow_run": run.name}
     if run.state is None or not run.state.is_final():
         facts["note"] = "it waits for a worker: is `incumbent up` running?"
     page = f"{loop.settings.prefect_url}/runs/flow-run/{run.id}"
     return Result(verb, model.name, iso(as_of), facts, {"Prefect run": page}, {"flow_run_id": str(run.id)})
+
+
+def verbs_of(model: Model) -> list[str]:
+    """The verbs that are deployed: all, but for a model whose questions bring everything not `materialize`."""
+    return [verb for verb in _FLOWS if verb != "materialize" or looked_up(model.features)]
 
 
 def deployment_name(model: Model, verb: str) -> str:

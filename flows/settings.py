@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from flows.errors import SettingsError
+from lifecycle.moments import span
 
 FILE = "incumbent.toml"
 
@@ -64,6 +66,14 @@ class OnlineTable(_Table):
 
     url: SecretStr | None = None
     name: str = "incumbent"
+    every: str | None = None
+
+    @field_validator("every")
+    @classmethod
+    def _a_span(cls, every: str | None) -> str | None:
+        if every is not None and not span(every):
+            raise ValueError(f"{every!r} is no time at all")
+        return every
 
 
 class LedgerTable(_Table):
@@ -153,6 +163,11 @@ class Settings(BaseSettings):
     def online_url(self) -> str:
         """Address of the online store, as `feature_store.online.opening` takes it; it may hold a password."""
         return self.online.url.get_secret_value() if self.online.url else str(self.folder / "online")
+
+    @property
+    def online_every(self) -> timedelta | None:
+        """How often the schedule of `materialize` runs; none leaves it switched off."""
+        return None if self.online.every is None else span(self.online.every)
 
     @property
     def ledger_url(self) -> str:

@@ -6,11 +6,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +65,27 @@ def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, told="")
         yield lambda done, told: bar.update(task, completed=done, told=told)
+
+
+@contextmanager
+def bars(log: logging.Logger | logging.LoggerAdapter[Any]) -> Iterator[Callable[[int, str, int, int], None]]:
+    """Bars on a terminal, one below the other, a line of the log a call elsewhere.
+
+    Called with the number of the bar, its title, how much is done, and of how much.
+    """
+    if not sys.stderr.isatty():
+        yield lambda number, title, done, total: log.info("%s: %d of %d", title, done, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as drawn:
+        tasks: dict[int, TaskID] = {}
+
+        def draw(number: int, title: str, done: int, total: int) -> None:
+            if number not in tasks:
+                tasks[number] = drawn.add_task(title, total=total)
+            drawn.update(tasks[number], completed=done, total=total)
+
+        yield draw
 
 
 def show_result(result: Result) -> None:

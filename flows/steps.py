@@ -96,6 +96,15 @@ def carry_out(
     return _show(Result.from_json(noted))
 
 
+def carry_out_again(reference: str, as_of: str | None, work: Callable[[Loop, Model, datetime], Result]) -> Result:
+    """Do what may be done at any time and as often as one likes: shown in Prefect, and no run of MLflow's."""
+    loop = current_loop()
+    result = work(loop, loop.model(reference), moment_of(as_of))
+    if flow_run.id:
+        result = result.linked({"Prefect run": _flow_run_url(loop)}, {"flow_run_id": str(flow_run.id)})
+    return _show(result)
+
+
 def _tags(name: str, model: Model, as_of: datetime) -> dict[str, str]:
     tags = {
         run_tags.STEP: name,
@@ -133,10 +142,11 @@ def _ids(run_id: str) -> dict[str, str]:
 
 def _show(result: Result) -> Result:
     """Leave the table and the link on the flow run's page."""
+    run = result.ids.get("mlflow_run_id")
     if flow_run.id:
         create_markdown_artifact(
             result.markdown(),
             key=f"{result.model}-{result.verb}".lower().replace("_", "-").replace(" ", "-"),
-            description=f"{result.verb} {result.model} {result.as_of}, MLflow run {result.ids.get('mlflow_run_id')}",
+            description=f"{result.verb} {result.model} {result.as_of}{', MLflow run ' + run if run else ''}",
         )
     return result

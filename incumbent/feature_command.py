@@ -9,6 +9,8 @@ _TOLD = {
     "show": "the definition and version of a view or a feature, and the versions trained on it",
     "stats": "count, nulls, and moments or frequent values per feature, over a window of stored questions",
     "freshness": "newest times and rows behind each view, and which views are stale",
+    "materialize": "bring the online store up to what the lake knew: only what has changed, taken up where a run ended",
+    "push": "take the rows of a file in, and bring them online at once",
     "parity": "compute logged serving features again, and report every one that was served otherwise",
 }
 
@@ -26,7 +28,11 @@ def add_features(verbs: argparse._SubParsersAction) -> None:  # type: ignore[typ
         if name in {"stats", "parity"}:
             verb.add_argument("--from", dest="start", metavar="MOMENT", help="by default a window of the policy before")
             verb.add_argument("--to", dest="end", metavar="MOMENT", help="with a zone; by default this moment")
-        if name == "freshness":
+        if name == "push":
+            verb.add_argument("source", metavar="SOURCE", help="name of a source of the model")
+            verb.add_argument("file", metavar="FILE", help="a Parquet or CSV file with the columns of the source")
+            verb.add_argument("--batch", metavar="ID", help="an id under which a repetition is recognised as one")
+        if name in {"freshness", "materialize", "push"}:
             verb.add_argument("--as-of", metavar="MOMENT", help="with a zone; by default this moment")
         verb.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 
 import polars as pl
@@ -27,6 +27,28 @@ CHUNK_ROWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """One batch of changes that a run has written.
+
+    Attributes:
+        view: told as messages tell it.
+        rows: versions of rows that this batch is made of.
+        records: that it wrote.
+        removed: that it took out.
+        done: rows of the view that the run has come through so far, of `todo`.
+        last: whether the view is through with it.
+    """
+
+    view: str
+    rows: int
+    records: int
+    removed: int
+    done: int
+    todo: int
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Materialized:
     """What a run did.
 
@@ -41,6 +63,11 @@ class Materialized:
     records: int
     removed: int
     watermark: datetime
+
+    def with_batch(self, batch: Progress) -> Materialized:
+        """What it was, and one more batch."""
+        rows, records, removed = self.rows + batch.rows, self.records + batch.records, self.removed + batch.removed
+        return Materialized(rows, records, removed, self.watermark)
 
 
 def materialize(
@@ -61,20 +88,39 @@ def materialize(
         StoreAheadError: the store has taken in more than this lake holds at `as_of`.
         StoreLockedError, StoreFullError, StoreUnreachableError: what was written before is whole.
     """
+    done = Materialized(0, 0, 0, utc("as_of", as_of))
+    for batch in materializing(online, lake, store, as_of=as_of, chunk_rows=chunk_rows):
+        done = done.with_batch(batch)
+    return done
+
+
+def materializing(
+    online: OnlineViews, lake: Lake, store: OnlineStore, *, as_of: datetime, chunk_rows: int = CHUNK_ROWS
+) -> Iterator[Progress]:
+    """`materialize` batch by batch, for those who tell how far it is: each batch is on disk when it is yielded.
+
+    Left before its end it is as a run that was killed, and the next one takes it up.
+    """
     moment = as_microseconds(utc("as_of", as_of))
-    done = Materialized(0, 0, 0, as_of.astimezone(UTC))
     with store.writing():
         for part, entry in zip(online.parts, entries(online.parts, store), strict=True):
+            if _stands_there(part, entry, lake, moment):
+                continue
             run = _Run.begun(part, entry, lake, moment)
-            for changes, rows in run.chunks(chunk_rows):
+            for changes, progress in run.chunks(chunk_rows):
                 _write(changes, store)
-                done = replace(
-                    done,
-                    rows=done.rows + rows,
-                    records=done.records + len(changes.put) - 1,
-                    removed=done.removed + len(changes.delete),
-                )
-    return done
+                yield progress
+
+
+def _stands_there(part: Part, entry: Entry | None, lake: Lake, moment: int) -> bool:
+    """Whether the records are those of this moment already, so that not a row need be looked at."""
+    if entry is None or entry.serving is None or entry.building is not None:
+        return False
+    return entry.serving.as_of == moment and entry.serving.heights == _heights(part, lake)
+
+
+def _heights(part: Part, lake: Lake) -> dict[str, int]:
+    return {table: lake.height(table) for table in tables_of(part.source) if lake.exists(table)}
 
 
 def _write(changes: Changes, store: OnlineStore) -> None:
@@ -101,7 +147,7 @@ class _Run:
     def begun(cls, part: Part, entry: Entry | None, lake: Lake, as_of: int) -> _Run:
         source = part.source
         # What is appended between this look and the next is seen by both, never by neither.
-        heights = {table: lake.height(table) for table in tables_of(source) if lake.exists(table)}
+        heights = _heights(part, lake)
         known = superseded(facts(source, lake, [*part.by, *part.inputs]))
         shape = _shape(part, known.schema, lake)
         target = Build(_prefix(part, shape).hex(), shape, as_of, heights)
@@ -111,24 +157,28 @@ class _Run:
                 _refuse_less(earlier, target, part.told)
         return cls(part, entry, target, _touched(part, entry, target, (known, lake)))
 
-    def chunks(self, chunk_rows: int) -> Iterator[tuple[Changes, int]]:
-        """Changes, each with how far the run has come, and of how many rows they are made."""
+    def chunks(self, chunk_rows: int) -> Iterator[tuple[Changes, Progress]]:
+        """Changes, and how far the run has come with them; the last ones say that it is through."""
         prefix, types = bytes.fromhex(self._target.prefix), types_of(self._target.shape.inputs)
         rows = SortedRows.of(self._rows, prefix, self._part.by, self._target.as_of)
+        told, done, todo = self._part.told, 0, len(rows.event)
         for chunk in rows.chunks(chunk_rows):
             records = _packed(self._part, chunk, types)
             gone = _gone(chunk, records) if self._updates else ()
-            progress = replace(self._entry, building=replace(self._target, reached=chunk.keys[-1].hex()))
-            yield self._changes(records, gone, progress), len(chunk.event)
-        yield self._changes([], (), replace(self._entry, serving=self._target, building=None)), 0
+            reached = replace(self._entry, building=replace(self._target, reached=chunk.keys[-1].hex()))
+            done += len(chunk.event)
+            progress = Progress(told, len(chunk.event), len(records), len(gone), done, todo)
+            yield self._changes(records, gone, reached), progress
+        through = replace(self._entry, serving=self._target, building=None)
+        yield self._changes([], (), through), Progress(told, 0, 0, 0, done, todo, last=True)
 
     @property
     def _updates(self) -> bool:
         """Whether records of these entities may be there already."""
         return any(one is not None and one.prefix == self._target.prefix for one in _builds(self._entry))
 
-    def _changes(self, records: list[tuple[bytes, bytes]], gone: Sequence[bytes], progress: Entry) -> Changes:
-        return Changes([*records, (entry_key(self._part.view), progress.encoded())], gone)
+    def _changes(self, records: list[tuple[bytes, bytes]], gone: Sequence[bytes], entry: Entry) -> Changes:
+        return Changes([*records, (entry_key(self._part.view), entry.encoded())], gone)
 
 
 def _packed(part: Part, rows: SortedRows, types: Mapping[str, pl.DataType]) -> list[tuple[bytes, bytes]]:

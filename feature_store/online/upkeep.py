@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -49,25 +49,30 @@ def _last_answer(part: Part, build: Build) -> Callable[[bytes], int]:
 
 
 def remove_others(kept: list[OnlineViews], store: OnlineStore) -> list[str]:
-    """Remove every view that none of the given models reads, and older records of those they do; tell which.
+    """Remove every view that none of the given models reads, and tell which.
 
     Raises:
         StoreLockedError, StoreUnreachableError: what is not removed yet is found by the next call.
     """
     wanted = {part.view for online in kept for part in online.parts}
-    told = []
     with store.writing():
-        held = dict(every_entry(store))
-        builds = [build for view, entry in held.items() if view in wanted for build in (entry.serving, entry.building)]
-        used = {build.prefix for build in builds if isinstance(build, Build)}
-        for view, entry in held.items():
-            if view in wanted:
-                continue
-            prefixes = {build.prefix for build in (entry.serving, entry.building) if build is not None}
-            for prefix in prefixes - used:
-                _delete((key for key, _ in store.scan(bytes.fromhex(prefix))), store)
-            store.write(Changes(delete=[entry_key(view)]))
-            told.append(entry.told)
+        return remove([view for view, _ in every_entry(store) if view not in wanted], store)
+
+
+def remove(views: Collection[bytes], store: OnlineStore) -> list[str]:
+    """Remove some views and tell which; the caller holds the lock of writers.
+
+    Raises:
+        StoreUnreachableError: a view that is not removed whole is still in the catalog.
+    """
+    told = []
+    for view, entry in list(every_entry(store)):
+        if view not in views:
+            continue
+        for prefix in {build.prefix for build in (entry.serving, entry.building) if build is not None}:
+            _delete((key for key, _ in store.scan(bytes.fromhex(prefix))), store)
+        store.write(Changes(delete=[entry_key(view)]))
+        told.append(entry.told)
     return sorted(told)
 
 

@@ -13,6 +13,7 @@ from feature_store.questions import questions
 from feature_store.source import Source
 from feature_store.tables import facts, table_of
 from flows.errors import EmptyWindowError
+from flows.features.held import online_states
 from flows.features.lineage import champion_views, trained_on
 from flows.features.views import View, changed, definition_of, find_view, row_of, views_of
 from flows.model import Model
@@ -54,8 +55,9 @@ def show_feature(loop: Loop, model: Model, name: str) -> Result:
         UnknownViewError: no view and no feature has this name.
     """
     view = find_view(model, name)
-    told = {"view": view.name, "version": view.version, "features": list(view.feature.names)}
-    return Result("features show", model.name, "", {**told, **definition_of(view), **trained_on(loop, model, view)})
+    told: dict[str, Any] = {"view": view.name, "version": view.version, "features": list(view.feature.names)}
+    told |= {**definition_of(view), **online_states(loop, [view], model.spine).get(view.name, {})}
+    return Result("features show", model.name, "", {**told, **trained_on(loop, model, view)})
 
 
 def feature_stats(loop: Loop, model: Model, window: Window) -> Result:
@@ -96,8 +98,15 @@ def _stats(values: pl.Series) -> dict[str, Any]:
 
 
 def freshness(loop: Loop, model: Model, as_of: datetime) -> Result:
-    """How old the newest row behind each view is, against how old it may be; a view past its limit is stale."""
-    rows = [_fresh(loop, view, source, as_of) for view in views_of(model) if (source := view.source) is not None]
+    """How old the newest row behind each view is, against how old it may be; a view past its limit is stale.
+
+    Where features are kept online, also as of when they are, and how many rows the lake has taken in since.
+    """
+    views = views_of(model)
+    states = online_states(loop, views, model.spine)
+    rows = [
+        _fresh(loop, view, source, as_of) | states[view.name] for view in views if (source := view.source) is not None
+    ]
     stale = [row["view"] for row in rows if row["stale"]]
     return Result("features freshness", model.name, iso(as_of), {"stale": stale, "views": rows})
 

@@ -21,6 +21,8 @@ def features(given: Namespace) -> int:
         "stats": lambda model, given: model.feature_stats(given.start, given.end),
         "freshness": lambda model, given: model.freshness(given.as_of),
         "parity": lambda model, given: model.parity(given.start, given.end),
+        "materialize": lambda model, given: model.materialize(given.as_of),
+        "push": push,
     }
     model = load_model(given.model)
     result = verbs[given.about](model, given)
@@ -28,6 +30,14 @@ def features(given: Namespace) -> int:
     if given.about == "parity":
         refuse_skew(model, result)
     return DONE
+
+
+def push(model: Model, given: Namespace) -> Result:
+    """Push the rows of a file."""
+    from feature_store.readers import csv, parquet
+
+    read = csv if given.file.endswith(".csv") else parquet
+    return model.push(given.source, read(given.file)(), batch=given.batch, as_of=given.as_of)
 
 
 def lineage(given: Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from flows.model import Model
@@ -53,6 +53,37 @@ class FeatureVerbs:
 
         with looking() as loop:
             return freshness(loop, self._model, moment_or_now(as_of))
+
+    def materialize(self, as_of: Moment = None) -> Result:
+        """Bring the online store up to what the lake knew at `as_of`, by default this moment.
+
+        It holds the features of the model file, and those of the champion, its predecessor and the challenger as they
+        were trained.
+        """
+        from flows.running import connected, moment_or_now
+        from lifecycle.moments import iso
+
+        with connected() as loop:
+            from flows.features.materialize import materialize
+
+            loop.models[self._model.reference] = self._model
+            return materialize(self._model.reference, iso(moment_or_now(as_of)))
+
+    def push(self, source: str, rows: Any, *, batch: str | None = None, as_of: Moment = None) -> Result:
+        """Take rows of a source in, and bring them online at once.
+
+        Args:
+            source: its name.
+            rows: a Polars or pandas frame with the columns that the source reads.
+            batch: an id under which a repetition is recognised as one.
+            as_of: by default this moment.
+        """
+        from flows.features.pushing import Pushed, push_rows
+        from flows.running import looking, moment_or_now
+
+        pushed = Pushed(source, rows) if batch is None else Pushed(source, rows, batch)
+        with looking() as loop:
+            return push_rows(loop, self._model, pushed, moment_or_now(as_of))
 
     def parity(self, start: Moment = None, end: Moment = None) -> Result:
         """Compute the features of logged answers again, and report every one that was served otherwise.

@@ -234,6 +234,12 @@ def test_doctor_finds_the_installation_well_and_says_what_is_not(run: Run, monke
     facts = json.loads(told)["facts"]
     assert code == DONE
     assert not [name for name, text in facts.items() if text.startswith("WRONG")]
+    assert facts["online store"].startswith("none yet")
+    monkeypatch.setenv("INCUMBENT_ONLINE__URL", "redis://:secret@127.0.0.1:9/0")
+    code, told, _ = run("doctor")
+    assert (code, "secret" in told) == (FAILED, False)
+    assert "WRONG: The online store RedisStore('redis://127.0.0.1:9/0') cannot be reached" in told
+    monkeypatch.delenv("INCUMBENT_ONLINE__URL")
 
     monkeypatch.setattr(doctor, "version", lambda name: {"pandas": "3.0.1"}.get(name, "0.1"))
     code, told, _ = run("doctor")

@@ -96,3 +96,11 @@ def test_nothing_reports_home(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     assert (os.environ["DO_NOT_TRACK"], os.environ["MLFLOW_DISABLE_TELEMETRY"]) == ("1", "true")
     assert (os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"], os.environ["GX_ANALYTICS_ENABLED"]) == ("false", "false")
+
+
+@pytest.mark.parametrize(("every", "problem"), [("often", "'often'"), ("0h", "'0h' is no time at all")])
+def test_how_often_online_is_brought_up_must_be_a_length_of_time(here: Path, every: str, problem: str) -> None:
+    (here / "incumbent.toml").write_text(f'[online]\nevery = "{every}"\n')
+
+    with pytest.raises(SettingsError, match=f"online.every: .*{problem}"):
+        read_settings()

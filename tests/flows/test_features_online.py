@@ -1,0 +1,174 @@
+"""Features online, from the shell and from Python: brought up, aged, pushed, and kept for the versions that answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from small_data import week, write_small_model
+
+from feature_store.feature_view import Feature, Windowed
+from feature_store.features import features
+from feature_store.lake import Lake
+from feature_store.online.opening import open_store
+from feature_store.online.plan import OnlineViews
+from feature_store.online.reader import OnlineReader
+from flows.exit_codes import DONE, FAILED, USAGE
+from flows.model import load_model
+from incumbent.command import main
+from lifecycle.moments import iso
+
+NOW, LATER = iso(week(6)), iso(week(7))
+FEATURES = 'request("signal", "noise", "origin"), window(questions, busy=col("signal").mean(), over="24h", by="origin")'
+TREES = "HistGradientBoostingClassifier(max_iter=20)"
+KEY = {"origin": pl.String(), "id": pl.Int64()}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_settings: Callable[[Path], Any], prefect_api: str
+) -> Path:
+    small_settings(tmp_path / ".incumbent")
+    (tmp_path / "incumbent.toml").write_text(f'[prefect]\napi_url = "{prefect_api}"\n')
+    write_small_model(tmp_path, features=FEATURES, estimator=TREES)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(arguments)
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call
+
+
+def facts(run: Run, *arguments: str) -> dict[str, Any]:
+    code, told, error = run(*arguments, "--json")
+    assert (code, error) == (DONE, "")
+    found: dict[str, Any] = json.loads(told)["facts"]
+    return found
+
+
+def busy(home: Path, origin: str, as_of: datetime, view: Feature | None = None) -> tuple[Any, Any]:
+    """The window as it is served to a new question, and as it is computed."""
+    model = load_model(home)
+    looked = [view] if view is not None else [one for one in model.features if isinstance(one, Windowed)]
+    store = open_store(str(home / ".incumbent" / "online"), readonly=True)
+    reader = OnlineReader(OnlineViews(looked, model.spine), store, types=KEY)
+    served = reader.read([{"origin": origin, "id": -1}], as_of).rows[0][0]
+    store.close()
+    asked = pl.DataFrame({"id": [-1], "origin": [origin], "as_of": [as_of]}).cast({"as_of": pl.Datetime("us", "UTC")})
+    offline = features(looked, asked, Lake(home / ".incumbent" / "lake"), spine=model.spine)
+    return served, offline.to_series(3)[0]
+
+
+def test_the_life_of_online_features_from_the_shell(run: Run, home: Path) -> None:
+    assert run("ingest", ".", "--as-of", NOW)[0] == DONE
+    assert run("train", ".", "--as-of", NOW)[0] == DONE
+
+    they_are_materialized_once(run)
+    they_age_without_a_write(home)
+    they_fall_behind_and_come_up(run)
+    a_changed_definition_lies_beside_the_champions(run, home)
+    rows_are_pushed(run, home)
+
+
+def they_are_materialized_once(run: Run) -> None:
+    (row,) = facts(run, "features", "freshness", ".", "--as-of", NOW)["views"]
+    assert row["online"] == "not materialized"
+    told = facts(run, "features", "materialize", ".", "--as-of", NOW)
+    assert told["views"] == [{"view": "window(questions)", "rows": 2960, "records": 3, "removed": 0}]
+    again = facts(run, "features", "materialize", ".", "--as-of", NOW)
+    assert (again["records"], again["views"]) == (0, "all of them stood there already")
+    (row,) = facts(run, "features", "freshness", ".", "--as-of", NOW)["views"]
+    assert (row["online"], row["online_behind"]) == (f"as of {NOW}", 0)
+    shown = facts(run, "features", "show", ".", "busy_24h")
+    assert (shown["online"], shown["online_behind"]) == (f"as of {NOW}", 0)
+
+
+def they_age_without_a_write(home: Path) -> None:
+    served = {}
+    for after in (timedelta(0), timedelta(minutes=10), timedelta(hours=12), timedelta(days=3)):
+        served[after], offline = busy(home, "east", week(6) + after)
+        assert served[after] == offline
+    assert len(set(served.values())) >= 3
+    assert served[timedelta(days=3)] is None
+
+
+def they_fall_behind_and_come_up(run: Run) -> None:
+    assert run("ingest", ".", "--as-of", LATER)[0] == DONE
+    (row,) = facts(run, "features", "freshness", ".", "--as-of", LATER)["views"]
+    assert row["online"] == f"as of {NOW}"
+    assert row["online_behind"] > 0
+    told = facts(run, "features", "materialize", ".", "--as-of", LATER)
+    assert told["records"] == 3
+    code, _, error = run("features", "materialize", ".", "--as-of", NOW)
+    assert (code, "Materialize as of a later moment" in error) == (FAILED, True)
+
+
+def a_changed_definition_lies_beside_the_champions(run: Run, home: Path) -> None:
+    (trained,) = [view for view in load_model(home).features if isinstance(view, Windowed)]
+    write_small_model(home, features=FEATURES.replace("mean", "max"), estimator=TREES)
+    told = facts(run, "features", "materialize", ".", "--as-of", LATER)
+    assert [row["records"] for row in told["views"]] == [3]
+    assert told["definitions_removed"] == []
+    (mean, wanted), (most, largest) = busy(home, "east", week(7), trained), busy(home, "east", week(7))
+    assert (mean, most) == (wanted, largest)
+    assert most > mean
+
+
+def rows_are_pushed(run: Run, home: Path) -> None:
+    asked = pl.read_parquet(home / "questions.parquet").tail(1)
+    moment = week(7) + timedelta(hours=1)
+    loud = asked.with_columns(id=pl.lit(10**6), signal=pl.lit(99.0), origin=pl.lit("east"), asked_at=pl.lit(moment))
+    loud.cast({"asked_at": pl.Datetime("us", "UTC")}).write_parquet(home / "loud.parquet")
+    told = facts(run, "features", "push", ".", "questions", "loud.parquet", "--as-of", iso(moment))
+    assert (told["rows"], told["already_known"]) == (1, 0)
+    assert busy(home, "east", moment) == (99.0, 99.0)
+    pushed = load_model(home).push("questions", pl.read_parquet("loud.parquet"), as_of=moment)
+    assert (pushed.facts["rows"], pushed.facts["already_known"], pushed.facts["records"]) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("features_", "arguments", "code", "message"),
+    [
+        (FEATURES, ["push", ".", "answers", "x.csv"], USAGE, "reads no source 'answers'. Its sources are"),
+        (FEATURES, ["materialize", "."], FAILED, "Ingest the source first"),
+        (
+            FEATURES.replace(".mean()", ".median()"),
+            ["materialize", "."],
+            USAGE,
+            "which cannot be kept up online. Use one of len, count, sum",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_by_the_exit_code(
+    run: Run, home: Path, features_: str, arguments: list[str], code: int, message: str
+) -> None:
+    write_small_model(home, features=features_, estimator=TREES)
+    (home / "x.csv").write_text("id\n1\n")
+
+    found, told, error = run("features", *arguments)
+
+    assert (found, told) == (code, "")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_a_model_whose_questions_bring_everything_needs_no_store(run: Run, home: Path) -> None:
+    write_small_model(home)
+
+    told = facts(run, "features", "materialize", ".", "--as-of", NOW)
+
+    assert told == {"views": "none is read from the online store: all comes with the question"}
+    assert not (home / ".incumbent" / "online").exists()
