@@ -44,8 +44,9 @@ def asof_join(
     """Attach to each question the newest row known at its `as_of`.
 
     A row is a candidate from the moment that it has happened and is available, until a correction of it is
-    available. Among the candidates the newest `event_time` wins, then the newest `available_at`, then what was
-    ingested last: a late arrival of an old row does not displace a newer fact.
+    available. Among the candidates the newest `event_time` wins, then the newest `available_at`: a late arrival of an
+    old row does not displace a newer fact. Rows that are equal in both are ordered by their content, so that
+    the order of arrival does not show.
 
     Args:
         questions: n rows with `by` and `as_of` (UTC).
@@ -81,7 +82,7 @@ def newest(versions: Versions, codes: Ints, asked: Moments) -> Ints:
     """For each question the index of the newest version it sees; -1 where there is none."""
     if not len(codes):
         return np.full(len(asked.at), -1)
-    by_event = Timeline.of(codes, versions.event, (versions.sequence, versions.available))
+    by_event = Timeline.of(codes, versions.event, (versions.row, versions.available))
     if not versions.late:
         return _in_order(by_event, versions, codes, asked)
     grid = Grid(codes, versions.seen_from)
@@ -166,7 +167,7 @@ class _Running:
 def _swept(versions: Versions, codes: Ints, asked: Moments) -> Ints:
     """The answers found moment by moment with a heap, for the few that nothing faster is exact for."""
     rows = np.flatnonzero(np.isin(codes, asked.codes))
-    rank = np.lexsort((versions.sequence[rows], versions.available[rows], versions.event[rows]))
+    rank = np.lexsort((versions.row[rows], versions.available[rows], versions.event[rows]))
     rows = rows[rank]  # better ones last
     comes = np.lexsort((versions.seen_from[rows], codes[rows]))
     found = np.full(len(asked.at), -1)

@@ -54,7 +54,8 @@ def facts(source: Source, lake: Lake, columns: Collection[str], reach: Reach = E
         reach: which of them; the versions that these replace or are replaced by count all the same.
 
     Returns:
-        `columns`, `event_time`, `available_at`, `superseded_at` (UTC) and the digests and sequence that order rows.
+        `columns`, `event_time`, `available_at`, `superseded_at` (UTC), and the digests and the sequence by which rows
+        are told apart.
         Where a column becomes known later, the row's two times are those at which the last one did.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from feature_store.tables import KEY, SEQUENCE, superseded
+from feature_store.tables import KEY, ROW, superseded
 from feature_store.timeline import Ints, moments
 
 FOREVER = int(np.iinfo(np.int64).max)
@@ -22,7 +22,7 @@ class Versions:
         seen_from: the first moment at which it has happened and is available.
         until: the moment at which a correction replaces it; FOREVER where none does.
         available: when it became available.
-        sequence: the order of ingestion.
+        row: the digest of its content, which decides between versions that are equal in all moments.
         key: the digest of the row's key.
     """
 
@@ -30,7 +30,7 @@ class Versions:
     seen_from: Ints
     until: Ints
     available: Ints
-    sequence: Ints
+    row: Ints
     key: Ints
 
     @classmethod
@@ -47,8 +47,8 @@ class Versions:
         if replaced.null_count() < rows.height:
             corrected = replaced.is_not_null().to_numpy()
             until[corrected] = moments(replaced.drop_nulls()) - lag
-        sequence, key = rows[SEQUENCE].to_numpy(), rows[KEY].to_numpy()
-        return cls(event, np.maximum(event, available), until, available, sequence, key)
+        row, key = rows[ROW].to_numpy(), rows[KEY].to_numpy()
+        return cls(event, np.maximum(event, available), until, available, row, key)
 
     def take(self, which: Ints) -> Versions:
         """Some of them."""

@@ -1,7 +1,7 @@
 """Records of the newest row: packed for all entities at once, answered one by one.
 
 A record is one block per version that some later question may see, from the lowest rank to the highest, ranked
-by (event time, availability, ingestion). As it is mostly one block, that one says for how long it is the answer: a
+by (event time, availability, content). As it is mostly one block, that one says for how long it is the answer: a
 read between `since` and `until` unpacks it, and is done. Little-endian:
 
     since until seen event [gone] [key]   int64; microseconds since 1970 (UTC), and a digest

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from feature_store.online.keys import encode_all
-from feature_store.tables import KEY, SEQUENCE, superseded
+from feature_store.tables import KEY, ROW, superseded
 from feature_store.timeline import Ints, moments
 
 FOREVER = int(np.iinfo(np.int64).max)
@@ -18,7 +18,7 @@ ENTITY = "_entity"
 
 @dataclass(frozen=True, slots=True)
 class SortedRows:
-    """m versions in the order of entity, event time, availability and ingestion; microseconds since 1970 (UTC).
+    """m versions in the order of entity, event time, availability and content; microseconds since 1970 (UTC).
 
     Attributes:
         frame: their columns.
@@ -115,7 +115,7 @@ class SortedRows:
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     entity = rows[ENTITY]
-    order = [ENTITY, "event_time", "available_at", SEQUENCE]
+    order = [ENTITY, "event_time", "available_at", ROW]
     if entity.n_unique() < rows.height:
         return rows.sort(order)
     return rows if entity.is_sorted() else rows.sort(ENTITY)

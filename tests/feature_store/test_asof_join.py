@@ -28,7 +28,7 @@ def rows_of(raw: list[tuple[str | None, int, int, int]]) -> pl.DataFrame:
             "event_time": [at(event) for _, event, _, _ in raw],
             "available_at": [at(event + lag) for _, event, lag, _ in raw],
             "_key_digest": [key for *_, key in raw],
-            "_row_digest": [number * 7919 for number in range(len(raw))],
+            "_row_digest": [number * 7919 % 1009 for number in range(len(raw))],
             "_sequence": list(range(len(raw))),
         },
         schema_overrides={
@@ -67,7 +67,9 @@ def by_brute_force(
             and row["event_time"] <= as_of
             and (own is None or row["_key_digest"] != own[number])
         ]
-        best = max(candidates, key=lambda row: (row["event_time"], row["available_at"], row["_sequence"]), default=None)
+        best = max(
+            candidates, key=lambda row: (row["event_time"], row["available_at"], row["_row_digest"]), default=None
+        )
         fresh = best is not None and (ttl is None or as_of - best["event_time"] <= ttl)
         found.append(best["value"] if best is not None and fresh else None)
     return found

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import polars as pl
@@ -59,7 +60,7 @@ def rows_of(raw: list[tuple[str, int, int, int, float | None]]) -> pl.DataFrame:
             "event_time": [at(row[1]) for row in raw],
             "available_at": [at(row[1] + row[2]) for row in raw],
             "_key_digest": [row[3] for row in raw],
-            "_row_digest": [hash(row) for row in raw],
+            "_row_digest": [crc32(repr(row).encode()) for row in raw],
             "_sequence": list(range(len(raw))),
         },
         schema_overrides={
@@ -98,7 +99,7 @@ def by_brute_force(
             col("event_time") <= as_of,
             col("_key_digest") != own,
         )
-        inside = inside.sort("event_time", "available_at", "_sequence")
+        inside = inside.sort("event_time", "available_at", "_row_digest")
         found.append(inside.select(**aggregates).row(0, named=True))
     return found
 

@@ -75,6 +75,10 @@ MESSAGES = [
         "its features ['hour', 'visib'].",
     ),
     (
+        errors.UnknownSourceError("late", "rain", ["weather", "planes"]),
+        "Model 'late' reads no source 'rain'. Its sources are ['planes', 'weather'].",
+    ),
+    (
         errors.SettingsError("incumbent.toml", "lake.rot: Extra inputs are not permitted"),
         "Settings from incumbent.toml: lake.rot: Extra inputs are not permitted. "
         "Every setting is in docs/reference/settings.md",

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import tempfile
 from datetime import timedelta
+from random import Random
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,3 +64,30 @@ def test_a_read_at_any_later_moment_equals_the_asof_join_bit_for_bit(
     for name in wanted.columns:
         assert bits(served.select(name)) == bits(wanted.select(name)), name
     into.close()
+
+
+def in_some_order(world: World, random: Random) -> World:
+    """The same rows in another order and in other batches."""
+    shuffled = {source: frame[random.sample(range(frame.height), frame.height)] for source, frame in world.items()}
+    return {
+        source: frame.with_columns(batch=pl.Series([random.randint(0, 2) for _ in range(frame.height)], dtype=pl.Int64))
+        for source, frame in shuffled.items()
+    }
+
+
+@settings(max_examples=10, deadline=None)
+@given(world=worlds, random=st.randoms(use_true_random=False), asked=some_questions)
+def test_the_order_of_arrival_does_not_show(world: World, random: Random, asked: list[tuple[object, ...]]) -> None:
+    online = OnlineViews(VIEWS, asking_others)
+    types = {name: dtype for name, dtype in QUESTIONS.items() if name != "as_of"}
+    served = []
+
+    for arriving in (world, in_some_order(world, random)):
+        lake, into = new_lake(), store()
+        for number in range(3):
+            take_in(arriving, lake, at(40), number)
+            materialize(online, lake, into, as_of=at(40), chunk_rows=random.choice([1, 7, 1000]))
+        served.append(OnlineReader(online, into, types=types).frame(frame_of_questions(asked, at(40))))
+        into.close()
+
+    assert bits(served[0]) == bits(served[1])

@@ -20,6 +20,7 @@ from feature_store.online.errors import (
     UnsupportedAggregateError,
     ViewNotMaterializedError,
 )
+from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.push import Rows, push
@@ -116,6 +117,28 @@ def test_a_late_row_with_an_old_availability_still_gets_in(lake, open_store) -> 
 
     assert done.records == 3
     assert OnlineReader(ONLINE, store, types=TYPES).read([{"origin": "JFK"}], at(9)).values()["wind"] == 7.0
+
+
+def test_rows_equal_in_both_times_are_told_apart_by_content_whichever_came_first(tmp_path) -> None:
+    gauges = Source("gauges", read=nothing, key="gauge", event_time="hour", available_at="told", entity="origin")
+    views: list[Feature] = [latest(gauges, "wind", ttl="9h"), window(gauges, last=col("wind").last(), over="9h")]
+    online, types = OnlineViews(views, every("06:00", seen(gauges, within="9d"))), {"gauge": pl.Int64(), **TYPES}
+    given = [rows(("JFK", 1, 0, float(wind))).with_columns(gauge=pl.lit(wind)) for wind in range(5)]
+    asked = pl.DataFrame({"origin": ["JFK"], "as_of": [at(3)]}).cast({"as_of": UTC_US})
+    found = set()
+
+    for number, order in enumerate([(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 4, 0, 1, 3)]):
+        lake, store = Lake(tmp_path / str(number)), LmdbStore(tmp_path / f"online {number}")
+        for place in order:
+            ingest_batch(gauges, given[place], lake, as_of=at(2), batch=str(place))
+            materialize(online, lake, store, as_of=at(2))
+        offline = features(views, asked, lake, spine=online.spine).select(online.names).rows()
+        assert OnlineReader(online, store, types=types).read(asked.to_dicts(), at(3)).rows == offline
+        found |= set(offline)
+
+    assert len(found) == 1
+    (answer,) = found
+    assert answer[0] == answer[1]
 
 
 def test_a_correction_that_moves_a_row_to_another_entity_leaves_none_behind(lake, open_store) -> None:
