@@ -37,6 +37,11 @@ def predictions_table(model: str) -> str:
     return f"predictions/{model}"
 
 
+def requests_table(model: str) -> str:
+    """Name of the lake table with requests that are no plain predictions: errors, and formats of MLflow's own."""
+    return f"requests/{model}"
+
+
 def stored_name(feature: str) -> str:
     """Name of a feature's column beside predictions, whose own columns (`origin`, `version`) a feature may share."""
     return f"feature.{feature}"

@@ -24,6 +24,7 @@ from flows.evidence import (
 )
 from flows.frames import stored_input
 from flows.ingest import ingest
+from flows.requests import compact
 from flows.results import Result
 from flows.score import score
 from flows.steps import Step, carry_out, run_name
@@ -54,6 +55,7 @@ def _watch(step: Step) -> Result:
     moment = iso(step.as_of)
     ingest(step.reference, moment)
     if step.loop.champion(step.model) is not None:
+        compact(step.loop, step.reference, step.as_of)  # before scoring, which leaves out what was answered
         score(step.reference, moment)
         monitor(step.reference, moment)
     decided = decide(step.reference, moment)

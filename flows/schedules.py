@@ -23,6 +23,7 @@ from flows.features.held import looked_up
 from flows.features.materialize import refresh
 from flows.model import Model
 from flows.monitor import watch
+from flows.requests import compact_requests
 from flows.results import Result
 from flows.retraining import RETRAIN_EVENT
 from flows.score import score
@@ -31,21 +32,25 @@ from flows.train import train
 from flows.wiring import Loop
 from lifecycle.moments import iso, spell
 
-_FLOWS: dict[str, Flow[..., Any]] = {"train": train, "monitor": watch, "score": score, "materialize": refresh}
+_FLOWS: dict[str, Flow[..., Any]] = {
+    "train": train, "monitor": watch, "score": score, "requests": compact_requests, "materialize": refresh,
+}  # fmt: skip
 _TOLD = {
     "train": "Fit the candidates, gate the best against the champion, register it and decide on it.",
     "monitor": "One window of the loop: take in what is new, score it, look at it, and decide.",
+    "requests": "Bring what the scoring servers logged into the lake. The monitor run does this as well.",
     "score": "Answer the questions of the window with the champion. The monitor run does this as well.",
     "materialize": "Take in what is new, and bring the features that are read online up to it.",
 }
 _CALENDAR = timedelta(days=30)
 _REFRESH = timedelta(hours=1)  # where `[online] every` says nothing
+_COMPACTION = timedelta(hours=1)
 _PATIENCE = 600.0  # seconds that `trigger` waits for a worker to finish
 _NOT_AWAITED: dict[str, Any] = {"_sync": True}  # in a notebook Prefect otherwise answers with something to await
 
 
 def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
-    """Register train, monitor, score and materialize, and the automation. Doing it again changes what has changed.
+    """Register train, monitor, score, requests and materialize, and the automation; again, what has changed.
 
     The monitor deployment takes in new data, scores, looks at the window and decides, every `policy.every` from
     `anchor` on. Train starts by the automation. Schedules of train and score are there for whoever wants them,
@@ -58,6 +63,7 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
         "train": _every(_CALENDAR, anchor, active=False),
         "monitor": _every(every, anchor, active=True),
         "score": _every(every, anchor + every / 2, active=False),
+        "requests": _every(_COMPACTION, anchor, active=True),
     }
     refreshed = loop.settings.online_every
     if "materialize" in verbs_of(model):
@@ -70,6 +76,7 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
         "train": f"when {RETRAIN_EVENT} is emitted; also every {spell(_CALENDAR)} once you switch its schedule on",
         "score": "within every monitor run; also half-way between two of them once you switch its schedule on",
         **({"materialize": _told_refresh(refreshed)} if "materialize" in ids else {}),
+        "requests": f"every {spell(_COMPACTION)}: what scoring servers logged goes into the lake",
         "automation": automation,
         "next": "incumbent up",
     }

@@ -21,6 +21,7 @@ from mlflow_plugins.deployment.starting import SUPERVISOR, WORKER, WORKERS, envi
 from mlflow_plugins.errors import NotServableError
 from mlflow_plugins.ledger import SqlLedger
 from mlflow_plugins.registry import MlflowRegistry
+from mlflow_plugins.request_log.options import Durability, LogOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,22 @@ def server_options(settings: Settings, references: Sequence[str], chosen: Chosen
             unit=serving.unit,
             salt=serving.salt.get_secret_value() if serving.salt else "",
         ),
+        log=_log_options(settings),
         metrics_folder=tempfile.mkdtemp(prefix="incumbent-metrics-") if workers > 1 else None,
+    )
+
+
+def _log_options(settings: Settings) -> LogOptions | None:
+    log = settings.requests
+    if not log.log:
+        return None
+    return LogOptions(
+        folder=str(settings.requests_folder),
+        durability=Durability(log.durability),
+        roll_bytes=log.roll_bytes,
+        roll_seconds=log.roll_seconds,
+        sync_seconds=log.sync_seconds,
+        redacted=log.redacted,
     )
 
 

@@ -116,6 +116,22 @@ class Serving(_Table):
     salt: SecretStr | None = None
 
 
+class Requests(_Table):
+    """The log of what the scoring server is asked and answers. Times are seconds.
+
+    `durability` says what an answer promises of its record: `async`, `write` or `fsync`. No value of a column in
+    `redacted` is ever written. A finished segment can be compacted into the lake.
+    """
+
+    log: bool = True
+    folder: Path | None = None
+    durability: Literal["async", "write", "fsync"] = "write"
+    redacted: tuple[str, ...] = ()
+    roll_bytes: int = 64 * 1024 * 1024
+    roll_seconds: float = 300.0
+    sync_seconds: float = 0.1
+
+
 class Settings(BaseSettings):
     """Every setting, with its default."""
 
@@ -136,6 +152,7 @@ class Settings(BaseSettings):
     ledger: LedgerTable = LedgerTable()
     loading: Loading = Loading()
     serving: Serving = Serving()
+    requests: Requests = Requests()
 
     @classmethod
     def settings_customise_sources(
@@ -173,6 +190,11 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger."""
         return self.ledger.url.get_secret_value() if self.ledger.url else f"sqlite:///{self.folder / 'ledger.db'}"
+
+    @property
+    def requests_folder(self) -> Path:
+        """Where the request log lies until it is compacted."""
+        return self.requests.folder or self.folder / "requests"
 
     @property
     def tracking_uri(self) -> str:

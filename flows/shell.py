@@ -28,7 +28,7 @@ def run(given: Namespace) -> int:
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "serve": _serve, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand,
         "rollback": _by_hand,
-        "features": _features, "lineage": _lineage, "lake": _lake,
+        "features": _features, "lineage": _lineage, "lake": _lake, "requests": _requests,
     }  # fmt: skip
     try:
         return verbs.get(given.verb, _flow)(given)
@@ -154,6 +154,15 @@ def _lake(given: Namespace) -> int:
     from flows.features.shell import lake
 
     return lake(given)
+
+
+def _requests(given: Namespace) -> int:
+    from flows.requests import compact
+    from flows.running import looking
+
+    with looking() as loop:
+        _print(given, compact(loop, given.model, _moment(None)))
+    return DONE
 
 
 def _lineage(given: Namespace) -> int:

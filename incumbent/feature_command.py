@@ -37,6 +37,17 @@ def add_features(verbs: argparse._SubParsersAction) -> None:  # type: ignore[typ
         verb.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def add_requests(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
+    """Add `requests` and what can be done with them."""
+    told = "what the scoring servers logged"
+    requests = verbs.add_parser("requests", help=told, description=told)
+    works = requests.add_subparsers(dest="work", metavar="WORK", required=True)
+    meaning = "bring finished segments of the log into the lake, each record once"
+    compact = works.add_parser("compact", help=meaning, description=meaning)
+    compact.add_argument("model", metavar="MODEL", help="a model file, or the name of any registered model")
+    compact.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def add_lake(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
     """Add `lake` and what can be done for it."""
     told = "look after the tables of the lake: fewer files, and none that nothing names"

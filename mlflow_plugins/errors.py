@@ -11,6 +11,7 @@ MlflowPluginsError
 ├── ClientGoneError (ConnectionError)    nobody waits for the answer any more
 ├── OlderEpochError (RuntimeError)       the ledger is behind what is served
 ├── SignatureChangedError (ValueError)   a version that clients of the served one cannot use
+├── RequestNotLoggedError (OSError)      a record that is not on disk, so that its answer is not given
 └── TensorError (ValueError)             tensors that do not fit the model's columns
 
 What the ports promise (`AliasNotSetError`, `UnreachableError`, ...) is in `lifecycle.errors`.
@@ -123,3 +124,13 @@ class TensorError(MlflowPluginsError, ValueError):
 
     def __init__(self, problem: str, columns: Iterable[str]) -> None:
         super().__init__(f"{problem} Send one tensor of shape [rows] or [rows, 1] for each of: {list(columns)}.")
+
+
+class RequestNotLoggedError(MlflowPluginsError, OSError):
+    """A record that is not on disk, so that its answer is not given."""
+
+    def __init__(self, folder: str, problem: object) -> None:
+        super().__init__(
+            f"The answer is withheld, because the request log in {folder} cannot be written: {problem}. "
+            f"Free space or mend the folder; with [requests] durability = 'async' answers are given regardless."
+        )

@@ -32,7 +32,8 @@ from mlflow_plugins.deployment.mlflow_app import Kept, ask
 from mlflow_plugins.deployment.options import Access, Limits
 from mlflow_plugins.deployment.routes import NOTHING, Routes
 from mlflow_plugins.deployment.served import Served, Tier
-from mlflow_plugins.errors import ClientGoneError
+from mlflow_plugins.errors import ClientGoneError, RequestNotLoggedError
+from mlflow_plugins.request_log.lines import Asked
 
 # What MLflow reads as JSON without a further look, as clients spell it; any other spelling is for MLflow to read.
 JSON_TYPES = frozenset({
@@ -44,6 +45,7 @@ INLINE_ROWS = 512  # a compiled plan answers so many in well under a millisecond
 MLFLOW_TURNS = 4
 ANSWERING = "incumbent.answering"
 """Key in the scope of a request under which lies who answers it, once an experiment has decided."""
+UNLOGGED = "The answer is withheld, because the request log cannot be written. Try again later."
 TIMED_OUT = b"Request processing time exceeded limit"  # MLflow's words
 
 
@@ -57,6 +59,7 @@ class Answered(NamedTuple):
     Attributes:
         values: decoded columns in the order of the signature; none where MLflow answered.
         predictions: of the fast path, none where MLflow answered.
+        asked: what the request said of its question beside the model's columns.
     """
 
     served: Served
@@ -66,6 +69,7 @@ class Answered(NamedTuple):
     predictions: Any
     status: int
     answer: bytes
+    asked: Asked | None = None
 
 
 class Ready(NamedTuple):
@@ -90,7 +94,9 @@ class Application:
         in_flight: requests that were read and not answered yet.
         problems: what `/ready` should tell besides, by what has it, such as a version that could not be loaded.
         gauges: what `/metrics` tells besides.
-        before_answer: called with each answer before it is sent, for the request log; what it raises is a 500.
+        before_answer: called with each answer before it is sent, for the request log; where that cannot be written,
+            the request is turned away, and anything else that it raises is a 500.
+        checks: each tells why no request should be sent here, or nothing.
         after_answer: called after it was sent, for shadow scoring.
         pages: asked in turn about everything but scoring.
     """
@@ -106,6 +112,7 @@ class Application:
         self.lane = lane
         self.limits = limits
         self.before_answer: Callable[[Answered], Headers] | None = None
+        self.checks: list[Callable[[], str | None]] = []
         self.after_answer: Callable[[Answered], None] | None = None
         self.pages = pages
         self.redacts = access.redact
@@ -191,6 +198,11 @@ class Application:
         full = f"This server has {self.in_flight} requests to answer and takes no more. Try again later."
         await self.refuse(send, "queue", 503, told or full, (retry,))
 
+    async def refuse_unlogged(self, send: Send, error: RequestNotLoggedError) -> None:
+        """Withhold an answer whose record could not be written: what was acknowledged is in the log."""
+        told = UNLOGGED if self.redacts else str(error)
+        await self.refuse(send, "log", 503, told, ((b"retry-after", b"%d" % self.limits.retry_after),))
+
     async def refuse(self, send: Send, reason: str, status: int, told: str, headers: Headers = ()) -> None:
         """Turn a request away, in MLflow's form of an error."""
         self.counts.refused[(reason,)] += 1
@@ -271,6 +283,8 @@ class Application:
                 if values is not None and await self._fast(served, scope, (body, values, started), receive, send):
                     return
             await self._by_mlflow(served, scope, (body, started), receive, send)
+        except RequestNotLoggedError as error:
+            await self.refuse_unlogged(send, error)
         finally:
             self.in_flight -= 1
 

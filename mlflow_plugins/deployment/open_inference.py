@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.application import Answered, Application
 from mlflow_plugins.deployment.asgi import Headers, Receive, Scope, Send, header, respond, respond_json
+from mlflow_plugins.deployment.encoding import encode
 from mlflow_plugins.deployment.routes import Routes
 from mlflow_plugins.deployment.served import Served
 from mlflow_plugins.deployment.tensors import DATATYPES, read_request, write_answer
-from mlflow_plugins.errors import ClientGoneError, TensorError
+from mlflow_plugins.errors import ClientGoneError, RequestNotLoggedError, TensorError
 
 HEAD_LENGTH = b"inference-header-content-length"
 SERVER = {"name": "incumbent", "version": "2", "extensions": ["binary_tensor_data"]}
@@ -80,24 +81,27 @@ async def _infer(application: Application, served: Served, scope: Scope, receive
         return
     application.in_flight += 1
     try:
-        await _answer(application, served, (body, header(scope, HEAD_LENGTH)), receive, send)
+        await _answer(application, served, (scope, body), receive, send)
     except ClientGoneError:
         return
     except TensorError as error:
         await _error(send, 400, str(error), served.headers)
     except TimeoutError:
         await _error(send, 504, "The model took too long.", served.headers)
+    except RequestNotLoggedError as error:
+        await application.refuse_unlogged(send, error)
     finally:
         application.in_flight -= 1
 
 
 async def _answer(
-    application: Application, served: Served, asked: tuple[bytes, bytes | None], receive: Receive, send: Send
+    application: Application, served: Served, asked: tuple[Scope, bytes], receive: Receive, send: Send
 ) -> None:
     if served.predict is None:
         problem = "The signature of this model is not one of named scalar columns; ask it at /invocations."
         raise TensorError(problem, [])
-    request, values = read_request(*asked, served.columns)
+    scope, body = asked
+    request, values = read_request(body, header(scope, HEAD_LENGTH), served.columns)
     try:
         predictions = await application.predict(served, values, receive)
     except (ClientGoneError, TimeoutError):
@@ -109,11 +113,15 @@ async def _answer(
     named = {"model_name": served.model, "model_version": str(served.version)}
     head, blobs = write_answer(request, predictions, named)
     text = json.dumps(head).encode()
+    more = served.headers
+    if application.before_answer is not None:
+        answered = Answered(served, scope, body, values, predictions, 200, encode(predictions))
+        more += application.before_answer(answered)
     if not blobs:
-        await respond_json(send, head, headers=served.headers)
+        await respond_json(send, head, headers=more)
         return
     length = (HEAD_LENGTH, str(len(text)).encode())
-    await respond(send, 200, text + blobs, ((b"content-type", b"application/octet-stream"), length, *served.headers))
+    await respond(send, 200, text + blobs, ((b"content-type", b"application/octet-stream"), length, *more))
 
 
 async def _error(send: Send, status: int, told: str, headers: Headers = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.request_log.options import LogOptions
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +124,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     metrics_folder: str | None = None
     following: Following | None = None
     rollout: Rollout = Rollout()
+    log: LogOptions | None = None
 
     def to_json(self) -> str:
         """For the environment of a worker."""

@@ -33,10 +33,11 @@ async def own_pages(application: Application, scope: Scope, receive: Receive, se
 def readiness(application: Application) -> dict[str, object]:
     """Whether requests should be sent here, and why not."""
     loaded = application.routes.default is not None
+    troubles = [told for check in application.checks if (told := check()) is not None]
     return {
-        "ready": loaded and not application.draining,
+        "ready": loaded and not application.draining and not troubles,
         "draining": application.draining,
-        "problems": list(application.problems.values()),
+        "problems": [*application.problems.values(), *troubles],
         "models": [served.facts() for served in application.routes.all()],
     }
 

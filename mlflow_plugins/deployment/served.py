@@ -51,6 +51,7 @@ class Served:
         examples: a few golden rows, for the description.
         signature: inputs and outputs as MLflow writes them, to hold another version against.
         variant: `champion` or `challenger`, where the server follows the ledger.
+        keys: by which the model's questions are known, where it says so: columns and the types of their values.
     """
 
     model: str
@@ -68,6 +69,7 @@ class Served:
     refused: Mapping[str, str] = field(default_factory=dict)
     signature: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """What `/models` tells of it; `refused` says why a higher tier does not serve it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from mlflow_plugins.deployment.application import Application
 from mlflow_plugins.deployment.hot_swap import HotSwap
 from mlflow_plugins.deployment.lane import Lane
+from mlflow_plugins.deployment.logged_answers import logging_requests
 from mlflow_plugins.deployment.metrics import Board
 from mlflow_plugins.deployment.options import ServerOptions, read_options
 from mlflow_plugins.deployment.pages import PAGES
@@ -31,7 +32,8 @@ def main() -> int:
     options = read_options(os.environ[OPTIONS])
     listening = socket.socket(fileno=int(os.environ[FD]))
     server = Server(make_application(options, int(os.environ.get(SLOT, "0"))), options.access)
-    asyncio.Runner(loop_factory=server.config.get_loop_factory()).run(_serve(server, options, listening))
+    with logging_requests(server.application, options.log):
+        asyncio.Runner(loop_factory=server.config.get_loop_factory()).run(_serve(server, options, listening))
     if server.failed is not None:
         sys.stderr.write(f"incumbent: {server.failed}\n")
         return FAILED

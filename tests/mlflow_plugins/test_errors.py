@@ -35,6 +35,10 @@ MESSAGES = {
         "Column 'seats' holds a value that the fast path does not read; MLflow's code answers."
     ),
     errors.ClientGoneError(): "The client closed the connection before its turn came; the work was dropped.",
+    errors.RequestNotLoggedError("/var/requests", "no space is left"): (
+        "The answer is withheld, because the request log in /var/requests cannot be written: no space is left. "
+        "Free space or mend the folder; with [requests] durability = 'async' answers are given regardless."
+    ),
     errors.TensorError("The tensors have [1, 2] rows.", ["a", "b"]): (
         "The tensors have [1, 2] rows. Send one tensor of shape [rows] or [rows, 1] for each of: ['a', 'b']."
     ),

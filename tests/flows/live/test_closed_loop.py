@@ -25,6 +25,7 @@ NOW = 12  # in weeks after the first question
 TRAINED = 6
 ESTIMATOR = "HistGradientBoostingClassifier(max_iter=30)"
 POLICY = 'Policy(every="7d", retrain=drifted(), min_labels=100)'
+VERBS = ("train", "monitor", "score", "requests")
 SHAPES = {
     "moved": Shape(weeks=NOW, rows=9000, flip_from=TRAINED + 1),
     "still": Shape(weeks=NOW, rows=9000),
@@ -133,15 +134,15 @@ def ended(morning: Morning, deployment: str) -> dict[str, Any]:
     return dict(run)
 
 
-def test_deploying_again_leaves_three_deployments_one_schedule_each_and_one_automation(morning: Morning) -> None:
+def test_deploying_again_leaves_four_deployments_one_schedule_each_and_one_automation(morning: Morning) -> None:
     deployments = {each["name"]: each for each in morning.prefect.ask("/deployments/filter")}
     automations = morning.prefect.ask("/automations/filter")
 
-    assert sorted(deployments) == sorted(f"{name} {verb}" for name in SHAPES for verb in ("train", "monitor", "score"))
+    assert sorted(deployments) == sorted(f"{name} {verb}" for name in SHAPES for verb in VERBS)
     assert sorted(each["name"].partition(":")[0] for each in automations) == sorted(SHAPES)
     for name in SHAPES:
-        active = {verb: schedule_of(deployments[f"{name} {verb}"])["active"] for verb in ("train", "monitor", "score")}
-        assert active == {"train": False, "monitor": True, "score": False}
+        active = {verb: schedule_of(deployments[f"{name} {verb}"])["active"] for verb in VERBS}
+        assert active == {"train": False, "monitor": True, "score": False, "requests": True}
         anchor = schedule_of(deployments[f"{name} monitor"])["schedule"]["anchor_date"]
         assert parse_moment(anchor) == morning.start, "deploying without --start keeps the anchor"
 

@@ -36,7 +36,7 @@ def test_a_run_that_no_worker_takes_says_so(
     assert started.facts["note"] == "it waits for a worker: is `incumbent up` running?"
     assert started.links["Prefect run"].endswith(f"/runs/flow-run/{started.ids['flow_run_id']}")
     assert schedules.registered_anchor(model) == week(8)
-    assert set(deployed.ids) == {"train", "monitor", "score"}
+    assert set(deployed.ids) == {"train", "monitor", "score", "requests"}
 
 
 def test_features_that_are_looked_up_get_a_deployment_whose_schedule_is_on_where_settings_say_how_often(

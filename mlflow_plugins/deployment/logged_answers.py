@@ -1,0 +1,61 @@
+"""The request log at its place in the server: each answer is logged before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlflow_plugins.deployment.application import Answered, Application
+from mlflow_plugins.deployment.asgi import Headers, header
+from mlflow_plugins.deployment.metrics import Gauge
+from mlflow_plugins.request_log.lines import Undecoded
+from mlflow_plugins.request_log.options import LogOptions
+from mlflow_plugins.request_log.writer import CHAMPION, RequestLog
+
+BY_NUMBER = "version"  # the variant of a version that no epoch of the ledger chose
+REQUEST_ID = b"x-incumbent-request-id"
+
+
+@contextmanager
+def logging_requests(application: Application, options: LogOptions | None) -> Iterator[None]:
+    """Log while the block runs, and bring everything to disk at its end; nothing where no log is kept."""
+    if options is None:
+        yield
+        return
+    log = RequestLog(options)
+    log_requests(application, log)
+    log.start()
+    try:
+        yield
+    finally:
+        log.close()
+
+
+def log_requests(application: Application, log: RequestLog) -> None:
+    """Let an application log what it answers, and say in `/ready` when it cannot."""
+
+    def before_answer(answered: Answered) -> Headers:
+        number = _logged(log, answered)
+        return ((REQUEST_ID, number),) if number else ()
+
+    def gauges() -> list[Gauge]:
+        told = [(("written",), float(log.written)), (("lost",), float(log.lost))]
+        return [Gauge("incumbent_requests_logged", "Records of this worker, by what became of them", ("fate",), told)]
+
+    application.before_answer = before_answer
+    application.checks.append(lambda: _trouble(log))
+    application.gauges.append(gauges)
+
+
+def _logged(log: RequestLog, answered: Answered) -> bytes:
+    served = answered.served
+    variant = served.variant or (CHAMPION if served.epoch else BY_NUMBER)
+    if answered.values is not None and answered.status == 200:
+        return log.answered(served, answered.values, answered.answer, answered.asked, variant)
+    content_type = (header(answered.scope, b"content-type") or b"").decode("latin-1")
+    undecoded = Undecoded(content_type, answered.request, answered.status, answered.answer)
+    return log.undecoded(served, undecoded, variant)
+
+
+def _trouble(log: RequestLog) -> str | None:
+    return None if log.trouble is None else f"the request log cannot be written: {log.trouble}"

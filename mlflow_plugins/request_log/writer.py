@@ -1,0 +1,279 @@
+"""The request log of one worker: a record is written before its answer is sent."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from mlflow_plugins.deployment.decoding import Values
+from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.errors import RequestNotLoggedError
+from mlflow_plugins.request_log.lines import Asked, Lines, Undecoded
+from mlflow_plugins.request_log.options import Durability, LogOptions
+from mlflow_plugins.request_log.segment import Segment
+
+CHAMPION = "champion"
+_log = logging.getLogger(__name__)
+
+
+def now() -> int:
+    """Microseconds since 1970 (UTC): the clock of the shell."""
+    return time.time_ns() // 1000
+
+
+def model_folder(root: Path, model: str) -> Path:
+    """Where the segments of a model lie."""
+    return root / quote(model, safe=" ")
+
+
+class RequestLog:
+    """Appends records, one segment for each model at a time; a thread brings them to disk.
+
+    Attributes:
+        clock: microseconds since 1970 (UTC).
+        written: records so far.
+        lost: records of answers that were given although nothing was written; only at `async`.
+        failed: records that could not be written, so that no answer was given.
+        trouble: why the last try to write failed; none since one succeeded.
+    """
+
+    def __init__(self, options: LogOptions, clock: Callable[[], int] = now) -> None:
+        self.options, self.clock = options, clock
+        self.written = self.lost = self.failed = 0
+        self.trouble: str | None = None
+        self._root = Path(options.folder)
+        self._waits = options.durability is Durability.FSYNC
+        self._streams: dict[str, _Stream] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="request log", daemon=True)
+
+    def start(self) -> None:
+        """Begin to bring what is written to disk."""
+        self._thread.start()
+
+    def answered(
+        self,
+        served: Served,
+        values: Sequence[Values],
+        answer: bytes,
+        asked: Asked | None = None,
+        variant: str = CHAMPION,
+    ) -> bytes:
+        """Log a request that was decoded, and return its id; empty where it was lost and may be.
+
+        Raises:
+            RequestNotLoggedError: the record is not there, so the answer must not be given.
+        """
+        with self._lock:
+            stream = self._stream(served)
+            try:
+                line = stream.lines(served, variant).answered(self.clock(), values, answer, asked)
+                return self._append(stream, line)
+            except OSError as error:
+                return self._not_written(stream, error)
+
+    def undecoded(self, served: Served, asked: Undecoded, variant: str = CHAMPION) -> bytes:
+        """Log any other request, as `answered` does."""
+        with self._lock:
+            stream = self._stream(served)
+            try:
+                return self._append(stream, stream.lines(served, variant).undecoded(self.clock(), asked))
+            except OSError as error:
+                return self._not_written(stream, error)
+
+    def close(self) -> None:
+        """Bring everything to disk, and finish all segments."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._lock:
+            for stream in self._streams.values():
+                self._flush(stream)
+                stream.retire()
+        self._sync()
+
+    def _stream(self, served: Served) -> _Stream:
+        stream = self._streams.get(served.model)
+        if stream is None:
+            stream = _Stream(model_folder(self._root, served.model), self.options)
+            self._streams[served.model] = stream
+        return stream
+
+    def _append(self, stream: _Stream, line: bytes) -> bytes:
+        offset = stream.append(line)
+        if self._waits:
+            stream.sync()
+        self.written += 1
+        if self.trouble is not None:
+            self.trouble = None
+        return b"%b.%d" % (stream.name, offset)
+
+    def _not_written(self, stream: _Stream, error: OSError) -> bytes:
+        stream.retire()
+        if self.trouble is None:
+            _log.error("The request log in %s cannot be written: %s", self._root, error)
+        self.trouble = str(error)
+        if self.options.durability is Durability.ASYNC:
+            self.lost += 1
+            return b""
+        self.failed += 1
+        raise RequestNotLoggedError(str(self._root), error) from error
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self.options.sync_seconds):
+            self._sync()
+
+    def _sync(self) -> None:
+        """Write what waits, finish what is old, and bring the rest to disk; requests go on meanwhile."""
+        with self._lock:
+            streams = list(self._streams.values())
+            for stream in streams:
+                self._flush(stream)
+            kept = [segment for stream in streams for segment in stream.to_sync()]
+        for stream in streams:
+            for segment in stream.take_retired():
+                self._on_disk(segment)
+                segment.close()
+        for segment in kept:
+            self._on_disk(segment)
+        if self.trouble is not None:
+            self._try_again()
+
+    def _flush(self, stream: _Stream) -> None:
+        waiting = stream.waiting
+        try:
+            stream.flush()
+        except OSError as error:
+            self.lost += waiting
+            self.written -= waiting
+            stream.retire()
+            self._not_written_later(error)
+        if stream.is_old():
+            stream.retire()
+
+    def _not_written_later(self, error: OSError) -> None:
+        _log.error("The request log in %s lost records: %s", self._root, error)
+        self.trouble = str(error)
+
+    def _on_disk(self, segment: Segment) -> None:
+        try:
+            segment.sync()
+        except OSError as error:
+            self._not_written_later(error)
+
+    def _try_again(self) -> None:
+        """See whether the disk takes a page by now, so that `/ready` says so without waiting for a request."""
+        probe = self._root / f"probe-{secrets.token_hex(4)}.new"
+        try:
+            probe.write_bytes(b"\0" * 4096)
+            self.trouble = None
+        except OSError as error:
+            self.trouble = str(error)
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+class _Stream:
+    """The segments of one model, one after the other; the caller holds the lock."""
+
+    def __init__(self, folder: Path, options: LogOptions) -> None:
+        self.name = b""
+        self.waiting = 0
+        self._folder, self._options = folder, options
+        self._later = options.durability is Durability.ASYNC
+        self._segment: Segment | None = None
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._dirty = False
+        self._lines: dict[tuple[int, int, str], Lines] = {}
+        self._retired: list[Segment] = []
+
+    def lines(self, served: Served, variant: str) -> Lines:
+        """What writes the lines of a version; it is described before its first line in a segment.
+
+        Raises:
+            OSError: no segment could be begun.
+        """
+        segment = self._segment
+        if segment is None or segment.size + self._buffered > self._options.roll_bytes:
+            self._begin()
+        key = (served.version, served.epoch, variant)
+        known = self._lines.get(key)
+        if known is None:
+            known = Lines(served, variant, len(self._lines), self._options.redacted)
+            self._put(known.description)
+            self._lines[key] = known
+        return known
+
+    def append(self, line: bytes) -> int:
+        """Add a line to the segment that `lines` has begun, and return where it will stand.
+
+        Raises:
+            OSError: it was not written.
+        """
+        offset = self._put(line)
+        self.waiting += self._later
+        return offset
+
+    def _put(self, line: bytes) -> int:
+        segment = self._segment
+        assert segment is not None  # the caller asked for lines first
+        self._dirty = True
+        if not self._later:
+            return segment.append(line)
+        offset = segment.size + self._buffered
+        self._buffer.append(line)
+        self._buffered += len(line)
+        return offset
+
+    def sync(self) -> None:
+        """Wait for the disk."""
+        if self._segment is not None:
+            self._segment.sync()
+            self._dirty = False
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            OSError: it was not written; nothing waits any more.
+        """
+        lines, self._buffer, self._buffered, self.waiting = self._buffer, [], 0, 0
+        if lines and self._segment is not None:
+            self._segment.append(b"".join(lines))
+
+    def is_old(self) -> bool:
+        """Whether the segment has been open for as long as it may."""
+        return self._segment is not None and time.monotonic() - self._segment.born > self._options.roll_seconds
+
+    def retire(self) -> None:
+        """Finish the segment; the next line begins another."""
+        if self._segment is not None:
+            self._retired.append(self._segment)
+        self._segment = None
+        self._lines = {}
+
+    def to_sync(self) -> list[Segment]:
+        """What was written and is not on disk yet."""
+        found = [self._segment] if self._segment is not None and self._dirty else []
+        self._dirty = False
+        return found
+
+    def take_retired(self) -> list[Segment]:
+        """The finished segments, for the thread that closes them."""
+        found, self._retired = self._retired, []
+        return found
+
+    def _begin(self) -> None:
+        self.flush()
+        self.retire()
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(5)}"
+        self._segment = Segment(self._folder, name, time.monotonic())
+        self.name = name.encode()
