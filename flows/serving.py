@@ -146,6 +146,7 @@ def _following(settings: Settings) -> Following:
         downloads=str(settings.folder / "mlflow" / "downloads"),
         poll=settings.serving.poll,
         any_signature=settings.serving.any_signature,
+        foreign=settings.serving.foreign_models,
     )
 
 

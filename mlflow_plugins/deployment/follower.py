@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from lifecycle.decisions import Epoch
 from lifecycle.errors import UnreachableError
 from lifecycle.experiments import Variant
+from lifecycle.ports import RegisteredVersion
 from mlflow_plugins.deployment.aside import aside
 from mlflow_plugins.deployment.compatibility import Contract
 from mlflow_plugins.deployment.lineup import Lineup
@@ -100,9 +101,9 @@ class Follower:
             Exception: whatever keeps it from being served; what is served stays.
         """
         while True:
-            found = await self._ask(self._targets.challenger)
+            found = await self.challenging()
             lineup = self.lineup
-            if found is None or found.version == lineup.champion.version:
+            if found is None:
                 self._challenger_loading.give_up()
                 if lineup.challenger is not None:
                     self._take_up(lineup.challenged(None))
@@ -116,6 +117,23 @@ class Follower:
                 return
             locate = partial(self._targets.challenger_stored, self.stored, found)
             await self._challenger_loading.go_on(key, partial(self._load, locate), self._following.poll)
+
+    async def challenging(self) -> RegisteredVersion | None:
+        """The version behind the registry's alias, unless it reigns; it is not loaded here.
+
+        Raises:
+            Exception: the registry does not answer, or the version is not one of ours.
+        """
+        found = await self._ask(self._targets.challenger)
+        return None if found is None or found.version == self.lineup.champion.version else found
+
+    async def located(self, challenger: RegisteredVersion) -> StoredModel:
+        """Where a challenger lies.
+
+        Raises:
+            Exception: the registry does not answer, or its files are gone.
+        """
+        return await aside(self._targets.challenger_stored, self.stored, challenger)
 
     async def _load(self, locate: Callable[[], StoredModel]) -> Served:
         loaded = await load_aside(locate)

@@ -24,6 +24,7 @@ from mlflow_plugins.deployment.lineup import Lineup, routes_of
 from mlflow_plugins.deployment.loads import load_aside
 from mlflow_plugins.deployment.metrics import Gauge
 from mlflow_plugins.deployment.options import ServerOptions, StoredModel
+from mlflow_plugins.deployment.shadow import Shadow
 from mlflow_plugins.deployment.targets import Targets
 from mlflow_plugins.errors import OlderEpochError, SignatureChangedError
 
@@ -52,6 +53,7 @@ class HotSwap:
         self._application = application
         self._options = options
         self._lines: list[Follower | Lineup] = []  # a lineup that nobody follows is of a version asked for by number
+        self._shadow = Shadow(application, options) if options.following and options.rollout.shadow else None
         self._begun = False
         application.gauges.append(self._gauges)
 
@@ -77,7 +79,8 @@ class HotSwap:
 
     async def follow(self) -> None:
         """Look again and again; ends only where nothing is to be followed."""
-        await asyncio.gather(*(self._keep(duty) for duty in self._duties()))
+        duties = [self._keep(duty) for duty in self._duties()]
+        await asyncio.gather(*duties, *([self._shadow.run()] if self._shadow is not None else []))
 
     def _publish(self) -> None:
         """Serve what the lineups say from the next request on."""
@@ -93,9 +96,11 @@ class HotSwap:
         for follower in self._followers():
             model = follower.stored.model
             yield Duty(f"champion of {model}", model, follower.champion, following.poll)
+            pause = following.poll * _REGISTRY_PAUSE
             if self._options.rollout.canary:
-                pause = following.poll * _REGISTRY_PAUSE
                 yield Duty(f"challenger of {model}", model, follower.challenger, pause)
+            if self._shadow is not None:
+                yield Duty(f"shadow of {model}", model, partial(_cast, self._shadow, follower), pause)
 
     def _followers(self) -> list[Follower]:
         return [each for each in self._lines if isinstance(each, Follower)]
@@ -134,6 +139,15 @@ class HotSwap:
             Gauge("incumbent_ledger_epoch", "The newest epoch that the ledger told of", ("model",), heads),
             Gauge("incumbent_ledger_seconds", "Since the ledger last answered", ("model",), ages),
         ]
+
+
+async def _cast(shadow: Shadow, follower: Follower) -> None:
+    """Let the version behind the alias score what the champion answers."""
+    model, found = follower.stored.model, await follower.challenging()
+    if found is None:
+        shadow.challenge(model, None)
+    elif found.version != shadow.challenger(model):
+        shadow.challenge(model, await follower.located(found))
 
 
 def _itself(stored: StoredModel) -> StoredModel:

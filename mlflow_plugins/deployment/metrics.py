@@ -28,6 +28,7 @@ COUNTERS: dict[str, tuple[str, str, Labels]] = {
     "refused": ("incumbent_refused", "Requests turned away", ("reason",)),
     "not_finite": ("incumbent_not_finite", "Answers that hold NaN or an infinity", ("model", "version")),
     "swaps": ("incumbent_swaps", "Versions that were to be taken up", ("model", "outcome")),
+    "shadow": ("incumbent_shadow", "Answered requests for the challenger", ("model", "version", "outcome")),
     "unassigned": ("incumbent_unassigned", "Requests of an experiment that name no unit", ("model",)),
 }
 """Each counter of `Counts`: its name without `_total`, what it counts, its labels."""
@@ -55,6 +56,7 @@ class Counts:
         refused: requests that were turned away, by reason.
         not_finite: answers that hold NaN or an infinity, by model and version.
         swaps: versions that were to be taken up, by model and outcome (`published`, `refused`, `failed`).
+        shadow: answered requests for the challenger, by model, version and outcome (`scored`, `failed`, `dropped`).
         unassigned: requests of an experiment that name no unit, by model.
         latency: by model and path.
     """
@@ -65,6 +67,7 @@ class Counts:
         self.refused: Counter[Labels] = Counter()
         self.not_finite: Counter[Labels] = Counter()
         self.swaps: Counter[Labels] = Counter()
+        self.shadow: Counter[Labels] = Counter()
         self.unassigned: Counter[Labels] = Counter()
         self.latency: dict[Labels, Latency] = {}
 

@@ -83,6 +83,7 @@ class Following(msgspec.Struct, frozen=True, kw_only=True):
         poll: the longest pause between two looks at the ledger; a shorter one is drawn each time.
         patience: how long a look may take before it is called a problem.
         any_signature: whether a version with other columns than the served one is taken up too.
+        foreign: whether a challenger that Incumbent did not register is loaded, by MLflow's own code.
     """
 
     ledger_url: str
@@ -92,6 +93,7 @@ class Following(msgspec.Struct, frozen=True, kw_only=True):
     poll: float = 1.0
     patience: float = 10.0
     any_signature: bool = False
+    foreign: bool = False
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         shadow: share of the requests that it scores after they were answered, from 0 to 1.
         unit: entity key columns that name a unit, where the header does not.
         salt: makes the assignment the operator's own.
+        gives_way: whether the shadow runs only where a core has nothing else to do.
         shadow_queue: requests that wait for the shadow; one more drops the oldest.
     """
 
@@ -110,6 +113,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     unit: tuple[str, ...] = ()
     salt: str = ""
     shadow_queue: int = 256
+    gives_way: bool = True
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):

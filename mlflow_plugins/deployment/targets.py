@@ -35,14 +35,14 @@ class Targets:
         """The version behind the alias `challenger`, or none.
 
         Raises:
-            NotServableError: Incumbent did not register it.
+            NotServableError: Incumbent did not register it, and the operator did not allow such versions.
         """
         try:
             number = self._registry.pointed(model, Alias.CHALLENGER)
         except AliasNotSetError:
             return None
         found = self._registry.version(model, number)
-        if not found.digest:
+        if not found.digest and not self._following.foreign:
             raise NotServableError(model, number)
         return found
 
@@ -55,10 +55,14 @@ class Targets:
         return self._stored(like, challenger.version, challenger.digest, 0)
 
     def _stored(self, like: StoredModel, version: int, digest: str, epoch: int) -> StoredModel:
-        folder = self._registry.artifact(like.model, version)
-        contents = self._registry.contents(like.model, version)
-        place = {"folder": str(folder), "contents": contents}
-        return msgspec.structs.replace(like, version=version, digest=digest, epoch=epoch, **place)
+        return msgspec.structs.replace(
+            like,
+            version=version,
+            digest=digest or None,
+            epoch=epoch,
+            folder=str(self._registry.artifact(like.model, version)),
+            contents=self._registry.contents(like.model, version) if digest else None,
+        )
 
     @cached_property
     def _ledger(self) -> SqlLedger:
