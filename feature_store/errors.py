@@ -26,6 +26,7 @@ FeatureStoreError
 ├── ReaderUnreachableError (ConnectionError) a database does not answer, or refuses the user
 ├── MixedZonesError (TypeError)            a column of moments of which some have a time zone
 ├── ExpectationFailedToRunError (RuntimeError)   an expectation that raised instead of answering
+├── SuiteUnreadableError (ValueError)      a file of expectations that cannot be understood
 ├── NaiveMomentError (ValueError)          a moment without time zone
 ├── SumOverflowError (OverflowError)       a sum of whole numbers beyond 64 bits
 ├── SpecNotReadableError (LookupError)     a stored specification that cannot be read back
@@ -303,6 +304,16 @@ class ExpectationFailedToRunError(FeatureStoreError, RuntimeError):
         super().__init__(
             f"Expectation {expectation} of source {source!r} could not be checked: {message}. "
             f"Correct the expectation or the column's type; nothing was appended."
+        )
+
+
+class SuiteUnreadableError(FeatureStoreError, ValueError):
+    """A file of expectations that cannot be understood."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(
+            f"{where} cannot be read as a suite of expectations: {problem}. "
+            f"Correct it, or infer it again with: incumbent expect MODEL --write"
         )
 
 

@@ -16,6 +16,7 @@ from feature_store.lake import Lake
 from feature_store.source import Source
 from feature_store.span import utc
 from feature_store.tables import STORED, table_of, tables_of
+from feature_store.validation import CheckResult
 
 __all__ = ["IngestResult", "ingest_batch", "quarantine_of"]
 
@@ -40,6 +41,7 @@ def ingest_batch(source: Source, raw: Any, lake: Lake, *, as_of: datetime, batch
     Raises:
         MissingColumnsError, ColumnTypeError, UntypedColumnError, ReservedColumnError: the frame does not fit.
         ExpectationFailedToRunError: an expectation could not be checked.
+        SuiteUnreadableError: the suite holds an expectation that Great Expectations does not know.
         TableLockedError: another process of this machine went on taking in batches of the source.
         AppendConflictError: other machines did.
     """
@@ -50,9 +52,10 @@ def ingest_batch(source: Source, raw: Any, lake: Lake, *, as_of: datetime, batch
             if earlier is not None:
                 return earlier
             versions = {table: lake.newest(table) for table in (*tables_of(source), quarantine_of(source))}
+            moment = Moment(as_of, batch, versions, _days_since(source, lake, as_of))
             arrived = arrivals(source, raw, _stored_types(source, lake))
             try:
-                result = Intake(source, lake, Moment(as_of, batch, versions), arrived).run()
+                result = Intake(source, lake, moment, arrived).run()
             except TableChangedError:
                 # Another machine was faster. What this batch has written stays and is met again as its own.
                 continue
@@ -75,7 +78,18 @@ def _recorded(source: Source, lake: Lake, batch: str) -> IngestResult | None:
     with lake.reading(table):
         text = lake.scan(table).filter(pl.col("batch") == batch).select("result").collect().item()
     fields = json.loads(text)
-    return IngestResult(**fields | {"unexpected_columns": tuple(fields["unexpected_columns"])})
+    checks = tuple(CheckResult(**one) for one in fields.get("checks", ()))
+    return IngestResult(**fields | {"unexpected_columns": tuple(fields["unexpected_columns"]), "checks": checks})
+
+
+def _days_since(source: Source, lake: Lake, as_of: datetime) -> float | None:
+    """Days since the newest batch that was taken in before this one; only a suite asks for them."""
+    table = f"batches/{source.name}"
+    if source.suite is None or not lake.exists(table):
+        return None
+    moments = lake.read(table, ["as_of"])["as_of"]
+    newest = moments.filter(moments < as_of).max()
+    return (as_of - newest).total_seconds() / 86_400 if isinstance(newest, datetime) else None
 
 
 def _stored_types(source: Source, lake: Lake) -> dict[str, pl.DataType]:

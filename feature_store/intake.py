@@ -13,10 +13,11 @@ import polars as pl
 from feature_store.arrivals import Arrivals
 from feature_store.digest import content_digest
 from feature_store.errors import UntypedColumnError
-from feature_store.expectations import Expectation, unexpected
 from feature_store.lake import Lake
 from feature_store.source import Arrival, Source
+from feature_store.suite import NOTE, NULL, STOP, Check
 from feature_store.tables import BATCH, KEY, ROW, SEQUENCE, source_digest, table_of
+from feature_store.validation import CheckResult, Expected, Outcome, Pace, validate
 
 _UTC = pl.Datetime("us", "UTC")
 _PLACE = "_place"
@@ -39,6 +40,8 @@ class IngestResult:
         reasons: how many rows each reason struck, whatever was done about it.
         stopped: why nothing was appended at all; None when all went well.
         digest: of everything the source knew at `as_of`, afterwards.
+        suite: version of the suite it was checked against; empty where the source has none.
+        checks: what became of each expectation that could be asked.
     """
 
     rows: int = 0
@@ -51,6 +54,8 @@ class IngestResult:
     reasons: dict[str, int] = field(default_factory=dict)
     stopped: str | None = None
     digest: str = ""
+    suite: str = ""
+    checks: tuple[CheckResult, ...] = ()
 
 
 def quarantine_of(source: Source) -> str:
@@ -60,11 +65,16 @@ def quarantine_of(source: Source) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a batch is taken in, its id, and the versions of the source's tables on which it is decided."""
+    """When a batch is taken in, its id, and the versions of the source's tables on which it is decided.
+
+    Attributes:
+        days: since the batch before; none for the first.
+    """
 
     as_of: datetime
     batch: str
     versions: Mapping[str, int]
+    days: float | None = None
 
 
 class Intake:
@@ -73,6 +83,8 @@ class Intake:
     def __init__(self, source: Source, lake: Lake, moment: Moment, arrived: Arrivals) -> None:
         self.source, self.lake, self.arrived = source, lake, arrived
         self.as_of, self.batch, self.versions = moment.as_of, moment.batch, moment.versions
+        self.pace = Pace(moment.as_of, moment.days)
+        self.checks: list[CheckResult] = []
         self.reasons: dict[str, int] = dict(arrived.notes)
         self.apart: list[pl.DataFrame] = []
         self.stops: list[str] = []
@@ -93,8 +105,11 @@ class Intake:
             due = self._fresh(self._due(readable, time), time)[0]
             due = due.filter(pl.col("_base").is_in(here.implode()))
             appending[table_of(self.source, time)] = self._checked(self._wide(due, time), time)
+        suite = self.source.suite.version if self.source.suite else ""
+        checks = tuple(self.checks)
         if self.stops:
-            return IngestResult(rows=rows.height, reasons=self.reasons, stopped="; ".join(self.stops))
+            stopped = "; ".join(self.stops)
+            return IngestResult(rows.height, reasons=self.reasons, stopped=stopped, suite=suite, checks=checks)
         self._write(appending)
         return IngestResult(
             rows=rows.height,
@@ -106,6 +121,8 @@ class Intake:
             unexpected_columns=self.arrived.unexpected,
             reasons=self.reasons,
             digest=source_digest(self.source, self.lake, self.as_of),
+            suite=suite,
+            checks=checks,
         )
 
     def _existing(self) -> pl.DataFrame:
@@ -167,18 +184,17 @@ class Intake:
 
     def _checked(self, fresh: pl.DataFrame, time: str | None) -> pl.DataFrame:
         """Rows as expected; the others are nulled, set apart, or stop the batch."""
-        own = self._columns(time)
-        expectations = [one for one in self.source.expect if one.column in own and one.column in fresh.columns]
         bad: set[int] = set()
         blank: list[tuple[str, tuple[int, ...]]] = []
-        for found in unexpected(table_of(self.source, time), expectations, fresh):
+        for found in validate(table_of(self.source, time), self._expected(fresh, time), fresh, self.pace):
+            self.checks.append(CheckResult.of(found))
             one, rows = found.expectation, found.rows
             self._count(f"{one.column} not {one.told}", len(rows))
-            if one.otherwise == "stop":
-                self.stops.append(_told(fresh[one.column][rows[0]], one, len(rows)))
-            elif one.otherwise == "null":
+            if one.otherwise == STOP:
+                self.stops.extend(_why_stopped(found, fresh))
+            elif one.otherwise == NULL:
                 blank.append((one.column, rows))
-            else:
+            elif one.otherwise != NOTE:
                 new = [row for row in rows if row not in bad]
                 bad |= set(new)
                 reasons = pl.Series([_told(value, one, 1) for value in fresh[one.column].gather(new)], dtype=pl.String)
@@ -186,6 +202,17 @@ class Intake:
         for column, rows in blank:
             fresh = fresh.with_columns(fresh[column].set(pl.Series(range(fresh.height)).is_in(list(rows)), None))
         return fresh[[row for row in range(fresh.height) if row not in bad]] if bad else fresh
+
+    def _expected(self, fresh: pl.DataFrame, time: str | None) -> list[Expected]:
+        """What the model file and the suite expect of a part of the rows, and what its columns can be asked for."""
+        own = {*self._columns(time)} & {*fresh.columns}
+        written = [one for one in self.source.expect if one.column in own]
+        checks: Sequence[Check] = self.source.suite.checks if self.source.suite else ()
+        listed = [one for one in checks if one.part == (time or "")]
+        known = {*fresh.columns, ""}
+        missing = dict.fromkeys(one.column for one in listed if one.column not in known)
+        self.checks.extend(CheckResult(name, "a column", "missing", passed=False, otherwise=NOTE) for name in missing)
+        return [*written, *(one for one in listed if one.column in known)]
 
     def _columns(self, time: str | None) -> list[str]:
         if time is None:
@@ -284,6 +311,13 @@ class Intake:
         self.lake.append(table, kept, batch=self.batch, allow_new=new, decided_on=self.versions[table])
 
 
-def _told(value: Any, expectation: Expectation, count: int) -> str:
+def _why_stopped(found: Outcome, fresh: pl.DataFrame) -> list[str]:
+    one, rows = found.expectation, found.rows
+    if rows:
+        return [_told(fresh[one.column][rows[0]], one, len(rows))]
+    return [] if found.passed else [f"{one.column or 'the batch'}: {found.observed}, expected {one.told}"]
+
+
+def _told(value: Any, expectation: Expected, count: int) -> str:
     more = f" (and {count - 1} more rows)" if count > 1 else ""
     return f"{expectation.column} is {value}, expected {expectation.told}{more}"

@@ -15,6 +15,7 @@ import polars as pl
 from feature_store.errors import SpecError
 from feature_store.expectations import Expectation
 from feature_store.span import parse_span
+from feature_store.suite import Suite
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -80,6 +81,7 @@ class Source:
         duplicates: what becomes of rows with one key and one `available_at` but other values.
         expect: what must hold of the values.
         filters: conditions added by `where`, applied when reading.
+        suite: further expectations, from a file beside the model file.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Source:
     duplicates: Duplicates = "quarantine"
     expect: Sequence[Expectation] = ()
     filters: tuple[pl.Expr, ...] = ()
+    suite: Suite | None = None
 
     def __post_init__(self) -> None:
         self._normalise()

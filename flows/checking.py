@@ -14,8 +14,10 @@ from feature_store.labels import KNOWN, labels
 from feature_store.lake import Lake
 from feature_store.questions import questions
 from feature_store.source import Source
+from feature_store.suite import Suite
 from feature_store.tables import table_of
 from flows.errors import BatchRefusedError, SpecError
+from flows.expecting import expecting, suite_of
 from flows.frames import model_input
 from flows.model import Model
 from flows.results import Result
@@ -43,7 +45,8 @@ def check(model: Model) -> Result:
     with TemporaryDirectory() as folder:
         lake = Lake(folder)
         for source in model.sources:
-            facts[f"source {source.name}"] = _ingest(source, lake)
+            facts[f"source {source.name}"] = _ingest(expecting(model, source), lake)
+            facts[f"expectations of {source.name}"] = _expected(suite_of(model, source), model)
         asked = _sample(model, lake)
         seen = features(model.features, asked, lake, spine=model.spine)
         answered = labels(model.label, model.spine, seen, lake, _end(asked) + _FAR / 2)
@@ -66,6 +69,12 @@ def _ingest(source: Source, lake: Lake) -> str:
         raise BatchRefusedError(source.name, result.stopped)
     reasons = ", ".join(f"{reason} ({count})" for reason, count in result.reasons.items())
     return f"{result.appended:,} rows, {result.quarantined} quarantined" + (f": {reasons}" if reasons else "")
+
+
+def _expected(suite: Suite | None, model: Model) -> str:
+    if suite is None:
+        return f"no suite beside the model file; infer one once data is taken in: incumbent expect {model.path}"
+    return f"{len(suite.checks)} in the suite, version {suite.version}, inferred from {suite.reference}"
 
 
 def _sample(model: Model, lake: Lake) -> pl.DataFrame:

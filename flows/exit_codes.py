@@ -23,7 +23,7 @@ OURS = (
 """What is told in one line. Anything else is a fault of the program or of the user's own code, and shows its trace."""
 
 _USAGE = (
-    *(features.SpecError, features.NaiveMomentError),
+    *(features.SpecError, features.NaiveMomentError, features.SuiteUnreadableError),
     *(flows.AsOfError, flows.GuessError, flows.ModelFileError, flows.NotFittedError),
     *(flows.SettingsError, flows.SpecError, flows.UnknownPolicyError, flows.UnknownSourceError, flows.UnknownViewError),
     *(lifecycle.DecisionNotFoundError, lifecycle.MetricError, lifecycle.MomentError, lifecycle.PolicyError),

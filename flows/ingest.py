@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 from prefect import flow, task
+from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from feature_store.feature_view import Latest
-from feature_store.ingest import ingest_batch
+from feature_store.ingest import IngestResult, ingest_batch
 from feature_store.lake import Lake
 from feature_store.source import Source
 from feature_store.tables import source_digest, table_of
+from feature_store.validation_page import validation_page
 from flows.errors import BatchRefusedError
+from flows.expecting import expecting
 from flows.model import Model
 from flows.results import Result
-from flows.steps import Step, carry_out, run_name
-from lifecycle.evidence import IngestFacts
+from flows.steps import Step, artifact_key, carry_out, run_name
+from lifecycle.evidence import Anomaly, IngestFacts
 from lifecycle.moments import iso
 from lifecycle.records import to_plain
 
@@ -29,36 +35,69 @@ def ingest(model: str, as_of: str | None = None) -> Result:
 
 
 def _ingest(step: Step) -> Result:
-    facts = [
-        ingest_source.with_options(task_run_name=f"ingest {source.name}")(step, source) for source in step.model.sources
-    ]
+    facts: list[IngestFacts] = []
+    batches: dict[str, IngestResult] = {}
+    for source in step.model.sources:
+        name = source.name
+        batches[name] = ingest_source.with_options(task_run_name=f"ingest {name}")(step, source)
+        if batches[name].stopped:
+            break
+        facts.append(facts_of(step, source, batches[name]))
+    page = log_page(step, batches)
+    refuse(step, batches, page)
     step.run.metrics(
-        {f"{f.source}_rows": f.rows for f in facts} | {f"{f.source}_quarantined": f.quarantined for f in facts}
+        {f"{f.source}_rows": f.rows for f in facts}
+        | {f"{f.source}_quarantined": f.quarantined for f in facts}
+        | {f"{f.source}_anomalies": len(f.anomalies) for f in facts}
     )
     shown = {f.source: _told(f) for f in facts}
-    return Result("ingest", step.model.name, iso(step.as_of), {**shown, "_facts": [to_plain(f) for f in facts]})
+    plain = {**shown, "_facts": [to_plain(f) for f in facts]}
+    return Result("ingest", step.model.name, iso(step.as_of), plain, {"Validation": page})
 
 
 @task(name="ingest source", cache_policy=NO_CACHE)
-def ingest_source(step: Step, source: Source) -> IngestFacts:
-    """One batch of one source.
+def ingest_source(step: Step, source: Source) -> IngestResult:
+    """One batch of one source, held against the model file and the suite beside it."""
+    loop, key = step.loop, step.key(f"ingest {source.name}")
+    return ingest_batch(expecting(step.model, source), loop.read(source), loop.lake, as_of=step.as_of, batch=key)
 
-    Raises:
-        BatchRefusedError: an expectation that stops the batch failed; nothing of it was stored.
-    """
-    loop, as_of = step.loop, step.as_of
-    result = ingest_batch(source, loop.read(source), loop.lake, as_of=as_of, batch=step.key(f"ingest {source.name}"))
-    if result.stopped:
-        raise BatchRefusedError(source.name, result.stopped)
-    newest = newest_event(source, loop.lake, as_of)
+
+def facts_of(step: Step, source: Source, result: IngestResult) -> IngestFacts:
+    """What a batch was like, as evidence."""
+    newest = newest_event(source, step.loop.lake, step.as_of)
+    found = [Anomaly(one.column, one.told) for one in result.checks if not one.passed]
+    found += [Anomaly(name, "a new column, which is not stored") for name in result.unexpected_columns]
     return IngestFacts(
         source=source.name,
         rows=result.appended,
         quarantined=result.quarantined,
-        digest=source_digest(source, loop.lake, as_of),
+        digest=source_digest(source, step.loop.lake, step.as_of),
         newest_event=newest,
-        stale=is_stale(step.model, source, newest, as_of),
+        stale=is_stale(step.model, source, newest, step.as_of),
+        suite=result.suite,
+        anomalies=tuple(found),
     )
+
+
+def log_page(step: Step, batches: Mapping[str, IngestResult]) -> str:
+    """The page of the validation as an artifact; its address in the MLflow UI."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"validation-{step.as_of:%Y-%m-%d}.html"
+        path.write_text(validation_page(f"{step.model.name}, data to {iso(step.as_of)}", batches), encoding="utf-8")
+        step.run.file(path, "reports")
+    return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports/{path.name}"
+
+
+def refuse(step: Step, batches: Mapping[str, IngestResult], page: str) -> None:
+    """Stop where a batch was refused, and leave the way to its page with the flow run.
+
+    Raises:
+        BatchRefusedError: an expectation that stops the batch failed; nothing of it was stored.
+    """
+    for name, result in batches.items():
+        if result.stopped:
+            create_link_artifact(page, link_text=f"Validation of {name}", key=artifact_key(step.model.name, "refused"))
+            raise BatchRefusedError(name, result.stopped)
 
 
 def newest_event(source: Source, lake: Lake, as_of: datetime) -> datetime | None:
@@ -78,6 +117,6 @@ def is_stale(model: Model, source: Source, newest: datetime | None, as_of: datet
 
 def _told(facts: IngestFacts) -> str:
     told = f"{facts.rows:,} new rows, {facts.quarantined} quarantined"
-    return (
-        f"{told}, STALE: newest {iso(facts.newest_event) if facts.newest_event else 'never'}" if facts.stale else told
-    )
+    if facts.stale:
+        told += f", STALE: newest {iso(facts.newest_event) if facts.newest_event else 'never'}"
+    return "; ".join([told, *(f"{one.column or 'the batch'}: {one.told}" for one in facts.anomalies)])

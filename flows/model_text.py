@@ -37,7 +37,7 @@ def write_model_file(data: Path, named: Named | None = None, output: Path | None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(model_file(data, path, reading, found), encoding="utf-8")
     facts = {"wrote": str(path), "rows": reading.frame.height, **found.reasons}
-    facts["next"] = f"incumbent check {path}; incumbent ingest {path}; incumbent train {path}"
+    facts["next"] = f"incumbent check {path}; incumbent ingest {path}; incumbent expect {path}; incumbent train {path}"
     return Result("init", _name(data), "", facts)
 
 

@@ -28,7 +28,7 @@ def run(given: Namespace) -> int:
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "serve": _serve, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand,
         "rollback": _by_hand,
-        "features": _features, "lineage": _lineage, "lake": _lake, "requests": _requests,
+        "features": _features, "lineage": _lineage, "lake": _lake, "requests": _requests, "expect": _expect,
     }  # fmt: skip
     try:
         return verbs.get(given.verb, _flow)(given)
@@ -141,6 +141,11 @@ def _walking(given: Namespace) -> Iterator[tuple[Any, Model, datetime, datetime]
 
 def _why(given: Namespace) -> int:
     _print(given, load_model(given.model).why(given.what))
+    return DONE
+
+
+def _expect(given: Namespace) -> int:
+    _print(given, load_model(given.model).expect(given.as_of, write=given.write))
     return DONE
 
 

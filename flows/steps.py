@@ -146,7 +146,16 @@ def _show(result: Result) -> Result:
     if flow_run.id:
         create_markdown_artifact(
             result.markdown(),
-            key=f"{result.model}-{result.verb}".lower().replace("_", "-").replace(" ", "-"),
+            key=artifact_key(result.model, result.verb),
             description=f"{result.verb} {result.model} {result.as_of}{', MLflow run ' + run if run else ''}",
         )
     return result
+
+
+def artifact_key(model: str, what: str) -> str:
+    """The key of a Prefect artifact, which takes small letters, digits and hyphens.
+
+    >>> artifact_key("late_flights", "features list")
+    'late-flights-features-list'
+    """
+    return f"{model}-{what}".lower().replace("_", "-").replace(" ", "-")

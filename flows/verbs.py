@@ -28,6 +28,14 @@ class Verbs(FeatureVerbs):
         """Validate what has become known by `as_of`; store what is good, quarantine what is not."""
         return self._do("ingest", as_of)
 
+    def expect(self, as_of: str | datetime | None = None, *, write: bool = False) -> Result:
+        """Infer what each source's next batch should be like; `write` keeps it in files beside the model file."""
+        from flows.expecting import expect
+        from flows.running import looking, moment_or_now
+
+        with looking() as loop:
+            return expect(loop, cast("Model", self), moment_or_now(as_of), write=write)
+
     def train(self, as_of: str | datetime | None = None) -> Result:
         """Fit the candidates, gate the best, register it, and let the policy decide on it."""
         return self._do("train", as_of)

@@ -48,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     why.add_argument("what", nargs="?", help="version number or decision id; without it, the list of decisions")
     lineage = _add(verbs, "lineage", "from feature view to training set, run and version, and back", moment=False)
     lineage.add_argument("what", nargs="?", help="version number, view or feature; without it, every version")
+    expect = _add(verbs, "expect", "infer what each source's next batch should be like; --write keeps it", moment=True)
+    expect.add_argument("--write", action="store_true", help="write expectations/SOURCE.json beside the model file")
     add_features(verbs)
     add_lake(verbs)
     add_requests(verbs)

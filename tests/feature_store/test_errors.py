@@ -29,6 +29,7 @@ from feature_store.errors import (
     SpanTextError,
     SpecError,
     SpecNotReadableError,
+    SuiteUnreadableError,
     SumOverflowError,
     TableChangedError,
     TableDamagedError,
@@ -177,6 +178,12 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         RuntimeError,
         "Expectation wind within [0, 1] of source 'weather' could not be checked: no such column. "
         "Correct the expectation or the column's type; nothing was appended.",
+    ),
+    (
+        SuiteUnreadableError("expectations/trips.json", "KeyError: 'type'"),
+        ValueError,
+        "expectations/trips.json cannot be read as a suite of expectations: KeyError: 'type'. "
+        "Correct it, or infer it again with: incumbent expect MODEL --write",
     ),
     (
         SumOverflowError(2**63),

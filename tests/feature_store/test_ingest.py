@@ -24,7 +24,7 @@ from feature_store.errors import (
     SchemaChangedError,
     UntypedColumnError,
 )
-from feature_store.expectations import not_null, one_of, suite_json, within
+from feature_store.expectations import not_null, one_of, within
 from feature_store.ingest import IngestResult, ingest_batch
 from feature_store.lake import Lake
 from feature_store.source import ALL, INGESTED, Source, after
@@ -115,12 +115,6 @@ def test_an_expectation_that_raises_is_an_error_and_nothing_is_appended(lake: La
     with pytest.raises(ExpectationFailedToRunError, match=r"Expectation origin within .0, 200. of source"):
         take(source, observed(8.0), lake)
     assert lake.tables() == []
-
-
-def test_a_suite_is_told_without_what_differs_from_run_to_run() -> None:
-    expect = [within("wind_speed", 0, 200)]
-    assert suite_json("weather", expect) == suite_json("weather", expect)
-    assert suite_json("weather", expect)["expectations"][0]["kwargs"]["max_value"] == 200
 
 
 def test_a_missing_column_is_named(lake: Lake) -> None:
