@@ -144,7 +144,7 @@ def test_a_category_called_otherwise_is_evidence_that_names_it(tmp_path: Path, s
 
 def test_a_new_column_is_evidence(tmp_path: Path, small_loop: Small) -> None:
     model = str(write_small_model(tmp_path))
-    with running(small_loop()) as loop:
+    with running(small_loop()):
         ingest(model, iso(week(6)))
         ask(Shape()).with_columns(extra=pl.lit(1)).write_parquet(tmp_path / "questions.parquet")
 
