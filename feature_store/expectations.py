@@ -46,7 +46,7 @@ class Within(_Expectation):
         return f"within [{'-inf' if self.low is None else self.low}, {'inf' if self.high is None else self.high}]"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations import ExpectColumnValuesToBeBetween
+        from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
 
         return ExpectColumnValuesToBeBetween(column=self.column, min_value=self.low, max_value=self.high)
 
@@ -69,7 +69,7 @@ class NotNull(_Expectation):
         return "a value"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations import ExpectColumnValuesToNotBeNull
+        from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
 
         return ExpectColumnValuesToNotBeNull(column=self.column)
 
@@ -85,7 +85,7 @@ class OneOf(_Expectation):
         return f"one of {list(self.values)}"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations import ExpectColumnValuesToBeInSet
+        from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
 
         return ExpectColumnValuesToBeInSet(column=self.column, value_set=list(self.values))
 

@@ -89,14 +89,13 @@ def _of_the_table(source: Source, rows: pl.DataFrame, as_of: datetime, every: ti
     margin = max(high - low, high / 2)
     slow, fast = max(0, round(low - margin)), round(high + margin)
     limits = {"min_value": {"$PARAMETER": f"{slow} * {DAYS}"}, "max_value": {"$PARAMETER": f"{fast} * {DAYS}"}}
-    yield check(ROWS, NOTE, f"{low:,.0f} to {high:,.0f} rows a day in {len(whole)} windows", **limits)
+    yield check(ROWS, NOTE, **limits).because(f"{low:,.0f} to {high:,.0f} rows a day in {len(whole)} windows")
     ages = [as_of - every * number - newest for number, newest in _newest(rows, as_of, every, len(whole))]
     if ages:
         limit = max(timedelta(0), max(ages)) + max(max(ages) - min(ages), every / 7)
         age = timedelta(hours=-(-limit // timedelta(hours=1)))
         told = f"at most {_told_age(max(ages))} in {len(ages)} windows"
-        oldest = {"column": "event_time", "min_value": {"$PARAMETER": OLDEST}}
-        yield check(NEWEST, NOTE, told, **oldest, age=age)
+        yield check(NEWEST, NOTE, column="event_time", min_value={"$PARAMETER": OLDEST}).because(told, age=age)
 
 
 def _newest(rows: pl.DataFrame, as_of: datetime, every: timedelta, windows: int) -> Iterator[tuple[int, datetime]]:
@@ -144,7 +143,7 @@ class _Column:
             yield self._check(UNIQUE, NOTE, "no value twice so far", min_value=0.99)
 
     def _check(self, kind: str, otherwise: str, why: str, **arguments: object) -> Check:
-        return check(kind, otherwise, why, self.part, column=self.name, **arguments)
+        return check(kind, otherwise, column=self.name, **arguments).because(why, self.part)
 
     def _kind(self) -> str | None:
         dtype = self.all.dtype

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -81,9 +81,13 @@ class Check:
         rest = ", ".join(f"{name} {value}" for name, value in given.items() if name != "column")
         return f"{self.type.removeprefix('expect_').replace('_', ' ')} ({rest})"
 
+    def because(self, why: str, part: str = "", age: timedelta | None = None) -> Check:
+        """The same check with what it was inferred from, and to which rows it belongs."""
+        return replace(self, why=why, part=part, age=age)
+
     def as_gx(self) -> Any:
         """The expectation itself. Raises SuiteUnreadableError where Great Expectations does not know it."""
-        from great_expectations.exceptions import GreatExpectationsError
+        from great_expectations.exceptions.exceptions import GreatExpectationsError
         from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
         try:
@@ -100,10 +104,9 @@ class Check:
         return {"type": self.type, "kwargs": self.given, "severity": severity, "meta": meta}
 
 
-def check(kind: str, otherwise: str, why: str, part: str = "", **arguments: Any) -> Check:
+def check(kind: str, otherwise: str, /, **arguments: Any) -> Check:
     """Make a check of its arguments."""
-    age = arguments.pop("age", None)
-    return Check(kind, json.dumps(arguments, sort_keys=True), otherwise, why, part, age)
+    return Check(kind, json.dumps(arguments, sort_keys=True), otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +172,9 @@ def read_suite(path: Path) -> Suite | None:
 def _checks(path: Path, expectations: Sequence[Mapping[str, Any]]) -> Iterator[Check]:
     for plain in expectations:
         meta = plain.get("meta") or {}
-        age = {"age": parse_span(meta["age"])} if "age" in meta else {}
-        told = (str(meta.get("otherwise", NOTE)), str(meta.get("why", "")), str(meta.get("part", "")))
-        one = check(str(plain["type"]), *told, **plain["kwargs"], **age)
+        age = parse_span(meta["age"]) if "age" in meta else None
+        one = check(str(plain["type"]), str(meta.get("otherwise", NOTE)), **plain["kwargs"])
+        one = one.because(str(meta.get("why", "")), str(meta.get("part", "")), age)
         if one.otherwise not in _OTHERWISE or (one.otherwise in {NULL, QUARANTINE} and not one.is_of_rows):
             raise SuiteUnreadableError(str(path), f"what fails {one.type} of {one.column!r} cannot {one.otherwise!r}")
         yield one

@@ -172,7 +172,7 @@ def test_a_small_batch_is_only_checked_row_by_row_and_for_pace_and_age(history: 
 
 
 def test_an_expected_column_that_is_nowhere_is_missing(lake: Lake) -> None:
-    suite = Suite("trips", (check(NOT_NULL, NOTE, "", column="seats"),))
+    suite = Suite("trips", (check(NOT_NULL, NOTE, column="seats"),))
 
     result = take(lake, suite, trips(8, 9))
 
@@ -235,7 +235,7 @@ def test_a_suite_that_is_edited_by_hand_is_another_version_and_shows_what_change
 
 
 def test_any_expectation_of_theirs_can_be_written_into_the_file(lake: Lake) -> None:
-    pair = check("expect_column_values_to_match_regex", QUARANTINE, "two letters", column="carrier", regex="^[A-Z]{2}$")
+    pair = check("expect_column_values_to_match_regex", QUARANTINE, column="carrier", regex="^[A-Z]{2}$")
     suite = Suite("trips", (pair,))
 
     result = take(lake, suite, trips(8, 9, carrier=pl.col("carrier").replace("B6", "?")))
@@ -267,8 +267,8 @@ def test_a_file_that_is_no_suite_is_named(tmp_path: Path, text: str, problem: st
 
 
 def test_an_expectation_that_nobody_knows_and_one_that_raises_are_errors(lake: Lake) -> None:
-    unknown = Suite("trips", (check("expect_miracles", NOTE, "", column="price"),))
-    raising = Suite("trips", (check(MEDIAN, NOTE, "", column="carrier", min_value=0, max_value=1),))
+    unknown = Suite("trips", (check("expect_miracles", NOTE, column="price"),))
+    raising = Suite("trips", (check(MEDIAN, NOTE, column="carrier", min_value=0, max_value=1),))
 
     with pytest.raises(SuiteUnreadableError, match="expect_miracles"):
         take(lake, unknown, trips(8, 9))
@@ -294,7 +294,7 @@ def test_what_was_checked_is_recorded_with_the_batch(history: Lake, inferred: Su
 )
 def test_rows_outside_a_range_are_those_that_arithmetic_says(low: float, spread: float, values: list[Any]) -> None:
     frame = pl.DataFrame({"x": values}, schema={"x": pl.Float64})
-    limits = check(BETWEEN, QUARANTINE, "", column="x", min_value=low, max_value=low + spread)
+    limits = check(BETWEEN, QUARANTINE, column="x", min_value=low, max_value=low + spread)
 
     (outcome,) = validate("any", [limits], frame, Pace(START, None))
 
