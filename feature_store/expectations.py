@@ -46,7 +46,9 @@ class Within(_Expectation):
         return f"within [{'-inf' if self.low is None else self.low}, {'inf' if self.high is None else self.high}]"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
+        from great_expectations.expectations.core.expect_column_values_to_be_between import (
+            ExpectColumnValuesToBeBetween,
+        )
 
         return ExpectColumnValuesToBeBetween(column=self.column, min_value=self.low, max_value=self.high)
 
@@ -69,7 +71,9 @@ class NotNull(_Expectation):
         return "a value"
 
     def as_gx(self) -> Any:
-        from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
+        from great_expectations.expectations.core.expect_column_values_to_not_be_null import (
+            ExpectColumnValuesToNotBeNull,
+        )
 
         return ExpectColumnValuesToNotBeNull(column=self.column)
 
