@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,17 @@ def predict_by(plan: Plan, columns: Sequence[Column]) -> Predict | None:
 
 
 def _rows(plan: Plan, numbers: Sequence[bool], values: Sequence[Values]) -> Any:
-    columns = [
-        np.array(column, dtype=np.float64) if number else column for column, number in zip(values, numbers, strict=True)
-    ]
+    pack = struct.Struct(f"{len(values[0])}d").pack
+    columns = [_doubles(column, pack) if number else column for column, number in zip(values, numbers, strict=True)]
     found = plan.predict(columns)
     if found is None:
         raise UnusualValueError(plan.columns[0])
     return found
+
+
+def _doubles(column: Values, pack: Callable[..., bytes]) -> Any:
+    """One column as an array; packing is half the work of NumPy's own conversion, but knows no gaps."""
+    try:
+        return np.frombuffer(pack(*column))
+    except struct.error:
+        return np.array(column, dtype=np.float64)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
+import msgspec
 import numpy as np
+
+_SMALLEST, _LARGEST = 1e-4, 1e16
+_write = msgspec.json.Encoder().encode
 
 
 class Numbers(list[Any]):
@@ -20,6 +24,8 @@ def encode(predictions: Any) -> bytes:
     >>> encode(np.array([float("nan")]))
     b'{"predictions": [NaN]}'
     """
+    if isinstance(predictions, np.ndarray) and predictions.dtype == np.float64 and 0 < predictions.ndim < 3:
+        return _doubles(predictions)
     if type(predictions) is Numbers:
         text = list.__repr__(predictions)
     elif isinstance(predictions, np.ndarray) and predictions.dtype.kind in "fiu":
@@ -28,6 +34,23 @@ def encode(predictions: Any) -> bytes:
         return as_mlflow(predictions)
     # A list of numbers reads the same in Python and in JSON, but for `nan` and `inf`.
     return as_mlflow(predictions) if "n" in text else b'{"predictions": %b}' % text.encode()
+
+
+def _doubles(numbers: Any) -> bytes:
+    """Doubles by msgspec, ten times as fast as Python; it writes them alike where Python needs no exponent."""
+    size = np.abs(numbers.ravel())
+    other = np.flatnonzero(((size < _SMALLEST) & (size != 0)) | ~(size < _LARGEST))
+    if not other.size:
+        return b'{"predictions": %b}' % _write(numbers.tolist()).replace(b",", b", ")
+    if not numbers.size or not np.isfinite(size[other]).all():
+        return as_mlflow(numbers)
+    flat = numbers.ravel().tolist()
+    texts = _write(flat)[1:-1].split(b",")
+    for place in other.tolist():
+        texts[place] = repr(flat[place]).encode()
+    if numbers.ndim == 2:
+        texts = [b"[%b]" % b", ".join(row) for row in zip(*[iter(texts)] * numbers.shape[1], strict=True)]
+    return b'{"predictions": [%b]}' % b", ".join(texts)
 
 
 def as_mlflow(predictions: Any) -> bytes:

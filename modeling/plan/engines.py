@@ -14,6 +14,11 @@ from modeling.plan.features import Op, Program
 from modeling.plan.trees import Trees
 from modeling.tasks import Floats
 
+MANY = 24
+"""Rows from which on it pays to go down the trees with all of them at once."""
+AT_ONCE = 1024
+"""Rows that do so together: more would not stay in the cache."""
+
 
 class Engine(Protocol):
     """Computes the features and the scores of rows."""
@@ -23,6 +28,9 @@ class Engine(Protocol):
 
     def scores(self, trees: Trees, X: Floats) -> Floats:
         """Scores of n rows of features, (n, k)."""
+
+    def batch(self, trees: Trees) -> Callable[[Floats], Floats]:
+        """The same as a function, with everything that does not depend on the rows done beforehand."""
 
     def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
         """A function from one row of inputs to its scores, (k,)."""
@@ -45,11 +53,24 @@ class Numba:
         return X if fine else None
 
     def scores(self, trees: Trees, X: Floats) -> Floats:
+        return self.batch(trees)(X)
+
+    def batch(self, trees: Trees) -> Callable[[Floats], Floats]:
         from modeling.plan import kernel
 
-        out = np.repeat(trees.base[None, :], len(X), axis=0)
-        kernel.score_rows(X, _forest(trees), out)
-        return out
+        forest, layout = _forest(trees), _layout(trees)
+
+        def answer(X: Floats) -> Floats:
+            out = np.repeat(trees.base[None, :], len(X), axis=0)
+            if layout is None or len(X) < MANY:
+                kernel.score_rows(X, forest, out)
+                return out
+            for start in range(0, len(X), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                kernel.score_many(np.ascontiguousarray(X[part].T), layout, trees.answers, out[part])
+            return out
+
+        return answer
 
     def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
         from modeling.plan import kernel
@@ -81,6 +102,9 @@ class Numpy:
     def scores(self, trees: Trees, X: Floats) -> Floats:
         return flat.scores(trees, X)
 
+    def batch(self, trees: Trees) -> Callable[[Floats], Floats]:
+        return functools.partial(flat.scores, trees)
+
     def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
         def answer(inputs: Floats) -> Floats | None:
             X = self.features(program, inputs[None, :])
@@ -91,6 +115,16 @@ class Numpy:
 
 def _steps(program: Program) -> tuple[Any, ...]:
     return program.source, program.starts, program.ops, program.values, program.tables
+
+
+def _layout(trees: Trees) -> tuple[Any, ...] | None:
+    """Nodes by column, and the depth of each tree; none where categories decide, or a leaf says several numbers."""
+    if trees.sets.size or not trees.outputs.size:
+        return None
+    nodes = trees.nodes
+    columns = [np.ascontiguousarray(nodes["value"])]
+    columns += [nodes[name].astype(np.int32) for name in ("child", "feature", "flags")]
+    return (*columns, trees.roots, flat.depths(trees), trees.outputs)
 
 
 def _forest(trees: Trees) -> tuple[Any, ...]:

@@ -122,8 +122,14 @@ class Program:
         found = np.empty((len(columns[0]), len(self.inputs)))
         for place, column in enumerate(self.inputs):
             codes = self.codes.get(place)
-            found[:, place] = columns[column] if codes is None else [codes.place(value) for value in columns[column]]
-            if codes is not None and (found[:, place] < 0).any():
+            if codes is None:
+                found[:, place] = columns[column]
+                continue
+            places = list(map(codes.places.get, columns[column]))
+            if None in places:
+                places = list(map(codes.place, columns[column]))
+            found[:, place] = places
+            if (found[:, place] < 0).any():
                 return None
         return found
 

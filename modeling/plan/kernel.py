@@ -214,3 +214,30 @@ def score_rows(X: Any, forest: Any, out: Any) -> Any:
     """Add the answers of all trees to `out`, (n, k)."""
     for row in range(X.shape[0]):
         _add(forest, X[row], out[row])
+
+
+@compiled
+def score_many(columns: Any, layout: Any, answers: Any, out: Any) -> Any:
+    """Add the answers of all trees to `out`, (n, k), for many rows: tree by tree, all rows one level at a time.
+
+    One tree stays in the nearest cache while all rows go down it, and no branch depends on a row. The additions of a
+    row are those of `score_rows`, in the same order.
+
+    Args:
+        columns: features by column, (features, n).
+        layout: the trees as `engines.Layout` has them.
+    """
+    values, children, features, flags, roots, depths, outputs = layout
+    n = columns.shape[1]
+    flat = columns.ravel()
+    at = np.empty(n, np.int32)
+    for tree in range(roots.size):
+        at[:] = roots[tree]
+        for _ in range(depths[tree]):
+            for row in range(n):
+                node = np.uint32(at[row])  # unsigned, or each index would be checked for counting from the end
+                x = flat[np.uint32(features[node] * n + row)]
+                right = (not (x <= values[node])) & ((x == x) | ((flags[node] & MISSING_LEFT) == 0))
+                at[row] = children[node] + np.int32(right)
+        for row in range(n):
+            out[row, outputs[tree]] += answers[np.uint32(at[row])]

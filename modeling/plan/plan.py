@@ -59,6 +59,7 @@ class Plan:
     model: Trees | Linear
     links: tuple[Link, ...]
     _row: list[Callable[[Sequence[Any]], tuple[float, ...] | None]] = field(default_factory=list, repr=False)
+    _batch: list[Callable[[Floats], Floats]] = field(default_factory=list, repr=False)
 
     def predict(self, columns: Sequence[Any], by: Engine | None = None) -> Floats | None:
         """Answer n rows, n >= 1.
@@ -72,13 +73,13 @@ class Plan:
             What `predict_proba`, (n, k), or `predict`, (n,), of the pipeline gives, as float64. None where the
             pipeline would raise on one of the rows: let it say so itself.
         """
-        chosen = by or engine()
         inputs = self.program.matrix(columns)
-        X = None if inputs is None else chosen.features(self.program, inputs)
+        X = None if inputs is None else (by or engine()).features(self.program, inputs)
         if X is None:
             return None
-        scores = chosen.scores(self.model, X) if isinstance(self.model, Trees) else self.model.scores(X)
-        return linked(self.links, scores)
+        if isinstance(self.model, Linear):
+            return linked(self.links, self.model.scores(X))
+        return linked(self.links, by.scores(self.model, X) if by is not None else self._scores(self.model, X))
 
     def predict_row(self, values: Sequence[Any]) -> tuple[float, ...] | None:
         """Answer one row, given as one value a column; the same bits as `predict` on that row alone.
@@ -89,6 +90,11 @@ class Plan:
         if not self._row:
             self._row.append(row_function(self, engine()))
         return self._row[0](values)
+
+    def _scores(self, trees: Trees, X: Floats) -> Floats:
+        if not self._batch:
+            self._batch.append(engine().batch(trees))
+        return self._batch[0](X)
 
 
 def row_function(plan: Plan, by: Engine) -> Callable[[Sequence[Any]], tuple[float, ...] | None]:

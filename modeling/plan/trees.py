@@ -119,6 +119,18 @@ def _by_level(tree: Tree, start: int) -> tuple[NDArray[Any], Ints, int]:
     return nodes, order, len(levels) - 1
 
 
+def depths(trees: Trees) -> Ints:
+    """Levels below the root of each tree."""
+    found = np.zeros(trees.roots.size, np.int32)
+    at, owner = trees.roots, np.arange(trees.roots.size)
+    for level in range(trees.depth + 1):
+        found[owner] = level
+        split = trees.nodes["child"][at] != at
+        left, owner = trees.nodes["child"][at[split]], owner[split]
+        at, owner = np.concatenate([left, left + 1]), np.concatenate([owner, owner])
+    return found
+
+
 def scores(trees: Trees, X: Floats) -> Floats:
     """Scores of n rows, (n, k), a few rows at a time so that the places of all trees fit the cache."""
     parts = [_scores(trees, X[start : start + _CHUNK]) for start in range(0, len(X), _CHUNK)]

@@ -43,8 +43,13 @@ def test_bytes_of_any_kind_are_read_or_left_alone(body):
     assert DECODER.decode(body) is None or json.loads(body)
 
 
-@settings(max_examples=150)
-@given(arrays(np.float64, st.tuples(st.integers(0, 4), st.integers(1, 3)) | st.tuples(st.integers(0, 5))))
+SIZES = st.floats() | st.floats(0, 1) | st.floats(-1e-3, 1e-3) | st.floats(1e15, 1e17) | st.sampled_from([1e-4, 1e16])
+
+
+@settings(max_examples=400)
+@given(
+    arrays(np.float64, st.tuples(st.integers(0, 4), st.integers(0, 3)) | st.tuples(st.integers(0, 5)), elements=SIZES)
+)
 def test_an_answer_is_what_mlflow_writes(predictions):
     assert encode(predictions) == as_mlflow(predictions)
 
