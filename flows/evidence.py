@@ -88,11 +88,16 @@ def predictions(loop: Loop, model: Model, window: Window) -> pl.DataFrame:
     return stored.filter(inside).sort("as_of", *key_names(model), "version")
 
 
-def watched(loop: Loop, model: Model, champion: Reign, as_of: datetime) -> pl.DataFrame:
-    """The champion's own predictions of the newest fully labelled window, with labels."""
-    window = Window.before(as_of - model.wait, model.performance_length)
+def asked_lately(loop: Loop, model: Model, champion: Reign, as_of: datetime) -> pl.DataFrame:
+    """The champion's own predictions since the newest fully labelled window began, with the labels known by now."""
+    window = Window(as_of - model.wait - model.performance_length, as_of)
     rows = labelled_predictions(loop, model, window, as_of)
     return rows.filter(pl.col("version") == champion.epoch.version) if rows.height else rows
+
+
+def watched(model: Model, asked: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Those of the newest fully labelled window: what performance is judged on."""
+    return asked.filter(pl.col("as_of") <= as_of - model.wait) if asked.height else asked
 
 
 def performance(model: Model, rows: pl.DataFrame, as_of: datetime) -> Performance:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from flows.frames import block_numbers, stored_input
 from flows.model import Model
 from lifecycle.evidence import Comparison, Estimate
+from lifecycle.worth import Calibration
 from mlflow_plugins.loader import LoadedModel
-from modeling.errors import ModelingError
+from modeling.calibration import calibration_interval, calibration_line
+from modeling.errors import ModelingError, TooFewBlocksError, UndefinedMetricError
 from modeling.evaluation import Resampling, block_interval, paired_interval
+from modeling.metrics import losses
 from modeling.metrics import value as metric_value
+from modeling.tasks import Floats
 
-__all__ = ["interval", "metric_value", "paired", "paired_estimate"]
+__all__ = ["calibration", "interval", "metric_value", "paired", "paired_estimate", "row_losses"]
+
+_LOSSES = {"accuracy": "share of wrong answers", "rmse": "squared error"}
+_INSTEAD = {"auc": "brier", "r2": "rmse"}
 
 
 def interval(model: Model) -> Callable[[str, ArrayLike, ArrayLike, ArrayLike], Estimate]:
@@ -46,3 +54,22 @@ def paired(model: Model, rows: pl.DataFrame, version: int, other: LoadedModel) -
     if difference is None:
         return None
     return Comparison(version, model.gate.metric, difference, metric_value(model.gate.metric, y, theirs))
+
+
+def calibration(y: ArrayLike, p: ArrayLike, blocks: ArrayLike, *, seed: int) -> Calibration:
+    """Error, slope and intercept with their intervals; what cannot be said is none, and the note says why."""
+    rows, notes = int(np.asarray(y).size), []
+    error = line = None
+    try:
+        error = calibration_interval(y, p, blocks, Resampling(seed=seed))
+        line = calibration_line(y, p, blocks)
+    except (TooFewBlocksError, UndefinedMetricError) as reason:
+        notes.append(str(reason))
+    slope, intercept = (line.slope, line.intercept) if line else (None, None)
+    return Calibration(rows, error, slope, intercept, "; ".join(notes))
+
+
+def row_losses(model: Model, y: ArrayLike, p: ArrayLike) -> tuple[str, Floats]:
+    """The loss of each row and its name: of the gate's metric, or of its nearest that is a mean over rows."""
+    metric = _INSTEAD.get(model.gate.metric, model.gate.metric)
+    return _LOSSES.get(metric, metric), losses(metric, y, p)

@@ -125,11 +125,17 @@ class Model(Verbs):
             )
         if self.task == "regression" and self.gate.metric not in {"mae", "rmse", "r2"}:
             raise SpecError("Model.gate", self.gate.metric, "A regression is judged by mae, rmse or r2.")
-        unknown = sorted(set(self.gate.slices) - set(feature_names(self.features)))
-        if unknown:
-            known = list(feature_names(self.features))
-            raise SpecError("Model.gate", f"Gate(slices={unknown})", f"Name a feature to slice by: {known}.")
+        known = list(feature_names(self.features))
+        for word in ("slices", "groups"):
+            unknown = sorted(set(getattr(self.gate, word)) - set(known))
+            if unknown:
+                raise SpecError("Model.gate", f"Gate({word}={unknown})", f"Name a feature to slice by: {known}.")
         self.gate.block_length(self._looks_ahead)
+        source = asked_source(self.spine)
+        asked = {*(source.key_columns or ()), *source.entity_columns, *known}
+        if self.policy.client is not None and self.policy.client not in asked:
+            fix = f"Name a column of the questions, or a feature: {sorted(asked)}."
+            raise SpecError("Model.policy", f"Policy(client={self.policy.client!r})", fix)
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.decide import decide, earlier_evidence
 from flows.evidence import (
     against_previous,
+    asked_lately,
     champion_facts,
     delay_p95,
     ingest_facts,
@@ -29,6 +31,8 @@ from flows.results import Result
 from flows.score import score
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
+from flows.worth import measure_worth, series_of
+from flows.worth import told as worth_told
 from lifecycle.actions import Hold
 from lifecycle.errors import NoChampionError
 from lifecycle.evidence import DriftFinding, Evidence
@@ -36,6 +40,7 @@ from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
 from monitoring.drift import drift
 from monitoring.figures import drift_figure
+from monitoring.outliers import SCORE
 from monitoring.report import write_report
 
 
@@ -66,30 +71,40 @@ def _monitor(step: Step) -> Result:
     champion = step.loop.champion(step.model)
     if champion is None:
         raise NoChampionError(step.model.name)
-    current = current_frame(step, champion)
-    evidence = gather(step, champion, current)
+    answered = current_predictions(step, champion)
+    current = current_frame(step, champion, answered)
+    evidence = gather(step, champion, current, answered)
     log_series(step, champion, evidence)
-    facts = {**told(evidence), "_evidence": to_plain(evidence)}
+    facts = {**told(evidence, step.model.gate.metric), "_evidence": to_plain(evidence)}
     due = len(current) and page_is_due(step, evidence)
     links = {"Evidently report": log_page(step, champion, evidence.drift, current)} if due else {}
     return Result("monitor", step.model.name, iso(step.as_of), facts, links)
 
 
-def current_frame(step: Step, champion: Reign) -> pd.DataFrame:
-    """What the champion saw and answered in the window: its features and `prediction`."""
+def current_predictions(step: Step, champion: Reign) -> pl.DataFrame:
+    """What the champion answered in the window, as stored."""
     window = Window.before(step.as_of, step.loop.policy_of(step.model).every)
     rows = predictions(step.loop, step.model, window)
-    rows = rows.filter(pl.col("version") == champion.epoch.version) if rows.height else rows
-    if not rows.height:
+    return rows.filter(pl.col("version") == champion.epoch.version) if rows.height else rows
+
+
+def current_frame(step: Step, champion: Reign, answered: pl.DataFrame) -> pd.DataFrame:
+    """What the champion saw and answered in the window: its features, `prediction` and `outlier_score`."""
+    if not answered.height:
         return pd.DataFrame()
-    return stored_input(rows, step.model).assign(prediction=rows["prediction"].to_numpy())
+    seen = stored_input(answered, step.model)
+    frame = seen.assign(prediction=answered["prediction"].to_numpy())
+    if champion.instruments is None:
+        return frame
+    return frame.assign(**{SCORE: champion.instruments.extremes.score(seen)})
 
 
-def gather(step: Step, champion: Reign, current: pd.DataFrame) -> Evidence:
+def gather(step: Step, champion: Reign, current: pd.DataFrame, answered: pl.DataFrame) -> Evidence:
     """Everything a policy may look at, as it was known at `as_of`."""
     loop, model, as_of = step.loop, step.model, step.as_of
-    rows = join_labels(step, champion)
-    return Evidence(
+    asked = join_labels(step, champion)
+    rows = watched(model, asked, as_of)
+    evidence = Evidence(
         model=model.name,
         as_of=as_of,
         window=Window.before(as_of, loop.policy_of(model).every),
@@ -101,12 +116,14 @@ def gather(step: Step, champion: Reign, current: pd.DataFrame) -> Evidence:
         last_training=last_training(loop, model, as_of),
         label_delay_p95=delay_p95(rows),
     )
+    earlier = earlier_evidence(loop.ledger, model, evidence)
+    return replace(evidence, worth=measure_worth(step, champion, answered, asked, earlier))
 
 
 @task(name="join labels", cache_policy=NO_CACHE)
 def join_labels(step: Step, champion: Reign) -> pl.DataFrame:
-    """The champion's predictions of the newest fully labelled window, with the labels known by now."""
-    return watched(step.loop, step.model, champion, step.as_of)
+    """The champion's predictions since the newest fully labelled window began, with the labels known by now."""
+    return asked_lately(step.loop, step.model, champion, step.as_of)
 
 
 @task(name="measure drift", cache_policy=NO_CACHE)
@@ -150,6 +167,7 @@ def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
         estimate = watched_now.estimate
         values |= {watched_now.metric: estimate.value, f"{watched_now.metric}_low": estimate.low}
         values |= {f"{watched_now.metric}_high": estimate.high, "label_coverage": watched_now.coverage.share}
+    values |= series_of(evidence.worth, step.model.gate.metric) if evidence.worth else {}
     step.run.metrics(values)
     name = f"{step.model.name} version {champion.epoch.version}"
     with step.loop.tracker.series(f"{step.model.name} monitoring", name) as series:
@@ -162,7 +180,7 @@ def window_number(window: Window, champion: Reign) -> int:
     return (window.end - parse_moment(champion.loaded.manifest["as_of"])) // (window.end - window.start)
 
 
-def told(evidence: Evidence) -> dict[str, object]:
+def told(evidence: Evidence, metric: str) -> dict[str, object]:
     """Evidence in a few lines."""
     drifted = [finding.column for finding in evidence.drift if finding.drifted]
     seen = evidence.performance
@@ -173,5 +191,6 @@ def told(evidence: Evidence) -> dict[str, object]:
         "labels": f"{seen.coverage.labelled} of {seen.coverage.asked}, {seen.coverage.waiting} waiting"
         if seen
         else "none",
+        **(worth_told(evidence.worth, metric) if evidence.worth else {}),
         "stale": [facts.source for facts in evidence.ingested if facts.stale],
     }

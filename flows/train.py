@@ -35,7 +35,17 @@ from lifecycle.moments import iso, parse_moment
 from lifecycle.ports import Alias, RegisteredVersion
 from lifecycle.records import to_plain
 from mlflow_plugins.dataset_source import LONGEST, LakeDatasetSource, packed
-from mlflow_plugins.models import GOLDEN, MANIFEST, PLAN, REFERENCE, SERVING, Golden, ModelPackage, golden_of
+from mlflow_plugins.models import (
+    GOLDEN,
+    INSTRUMENTS,
+    MANIFEST,
+    PLAN,
+    REFERENCE,
+    SERVING,
+    Golden,
+    ModelPackage,
+    golden_of,
+)
 from modeling import export, gates
 from modeling import training as fitting
 from modeling.errors import ModelingError
@@ -44,6 +54,9 @@ from modeling.figures import candidates_figure, importance_figure, reliability_f
 from modeling.plan.registration import Serving, prove
 from modeling.recalibration import Recalibration
 from modeling.tasks import Task, parse_task
+from monitoring.instruments import Instruments
+from monitoring.labels import LabelledRows
+from monitoring.outliers import SCORE
 from monitoring.reference import Reference
 
 _EXAMPLE_ROWS = 3
@@ -277,8 +290,11 @@ def package(step: Step, challenger: Challenger, serving: Serving) -> ModelPackag
     """The model with manifest, golden rows, the frozen reference window, and how it may be served."""
     model, result = step.model, challenger.result
     example = result.evaluation_frame
-    reference = io.BytesIO()
-    Reference.of(example.assign(prediction=result.rows.challenger), seed=model.seed).write(reference)
+    instruments = learn_instruments(challenger, model)
+    seen = example.assign(prediction=result.rows.challenger, **{SCORE: instruments.extremes.score(example)})
+    reference, fitted = io.BytesIO(), io.BytesIO()
+    Reference.of(seen, seed=model.seed).write(reference)
+    instruments.write(fitted)
     plan = serving.plan_file()
     return ModelPackage(
         pipeline=result.best.model,
@@ -288,12 +304,20 @@ def package(step: Step, challenger: Challenger, serving: Serving) -> ModelPackag
             MANIFEST: json.dumps(challenger.manifest, indent=1, sort_keys=True).encode(),
             GOLDEN: challenger.golden.file,
             REFERENCE: reference.getvalue(),
+            INSTRUMENTS: fitted.getvalue(),
             SERVING: serving.verdict_file(),
             **({} if plan is None else {PLAN: plan}),
         },
         requirements=[f"{name}=={package_version(name)}" for name in ("scikit-learn", "skops", "numpy", "pandas")],
         trusted_types=[*sorted(export.ALLOWED_TYPES), *step.loop.settings.loading.trusted_types],
     )
+
+
+def learn_instruments(challenger: Challenger, model: Model) -> Instruments:
+    """What later windows are looked at with, learned on the rows that the challenger was judged on."""
+    judged, features = challenger.result.rows, challenger.result.evaluation_frame
+    rows = LabelledRows(features, judged.challenger, judged.y, judged.blocks, binary=model.task == "binary")
+    return Instruments.learn(rows, seed=model.seed)
 
 
 def description(step: Step, challenger: Challenger) -> str:

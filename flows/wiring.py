@@ -27,9 +27,10 @@ from lifecycle.ports import Journal, Ledger
 from mlflow_plugins.connection import connect
 from mlflow_plugins.ledger import SqlLedger
 from mlflow_plugins.loader import LoadedModel, load
-from mlflow_plugins.models import REFERENCE
+from mlflow_plugins.models import INSTRUMENTS, REFERENCE
 from mlflow_plugins.registry import MlflowRegistry
 from mlflow_plugins.tracking import MlflowTracker
+from monitoring.instruments import Instruments
 from monitoring.reference import Reference
 
 _current: ContextVar[Loop | None] = ContextVar("incumbent_loop", default=None)
@@ -37,11 +38,16 @@ _current: ContextVar[Loop | None] = ContextVar("incumbent_loop", default=None)
 
 @dataclass(frozen=True, slots=True)
 class Reign:
-    """A version that is or was champion, loaded and verified."""
+    """A version that is or was champion, loaded and verified.
+
+    Attributes:
+        instruments: what was fitted on its reference window; none where it was registered before there were any.
+    """
 
     epoch: Epoch
     loaded: LoadedModel
     reference: Reference
+    instruments: Instruments | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ class Loop:
     read: Callable[[Source], pl.DataFrame]
     policy: Policy | None = None
     models: dict[str, Model] = field(default_factory=dict)
-    loaded: dict[tuple[str, int], tuple[LoadedModel, Reference]] = field(default_factory=dict)
+    loaded: dict[tuple[str, int], tuple[LoadedModel, Reference, Instruments | None]] = field(default_factory=dict)
     fits: Fits | None = None
 
     def model(self, reference: str) -> Model:
@@ -104,7 +110,9 @@ class Loop:
             trusted = self.settings.loading.trusted_types
             listed = self.registry.contents(epoch.model, epoch.version)
             model = load(folder, expected_digest=epoch.digest, expected_contents=listed, extra_types=trusted)
-            self.loaded[key] = (model, Reference.read(folder / REFERENCE))
+            fitted = folder / INSTRUMENTS
+            instruments = Instruments.read(fitted) if fitted.exists() else None
+            self.loaded[key] = (model, Reference.read(folder / REFERENCE), instruments)
         return Reign(epoch, *self.loaded[key])
 
 

@@ -20,6 +20,7 @@ class Gate:
         at_least: absolute bound for a metric where higher is better.
         margin: relative loss on a slice that is still tolerated; 0.05 is 5 %.
         slices: feature columns whose values must each be non-inferior within the margin.
+        groups: feature columns whose groups are compared for fairness in each window: rates, and gaps between them.
         block: length of an independent block; none means the longer of a day and the label's horizon.
         p99: longest tolerated 99th percentile of the time to answer one row, in milliseconds; none means unchecked.
 
@@ -35,11 +36,13 @@ class Gate:
     slices: tuple[str, ...] = ()
     block: timedelta | None = None
     p99: float | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_bounds()
-        slices = (self.slices,) if isinstance(self.slices, str) else tuple(self.slices)
-        object.__setattr__(self, "slices", slices)
+        for name in ("slices", "groups"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         if self.block is not None:
             object.__setattr__(self, "block", span(self.block))
         if not 0 <= self.margin < 1:

@@ -240,6 +240,15 @@ def _epoch(evidence: Evidence) -> int | None:
     return evidence.champion.epoch if evidence.champion else None
 
 
+def _share(name: str, given: object) -> float:
+    """A share above 0 and below 1, as a number or a percentage."""
+    match = _PERCENT.fullmatch(given.strip()) if isinstance(given, str) else None
+    share = float(match[1]) / 100 if match else given
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share < 1:
+        raise PolicyError(name, given, 'Give a share above 0 and below 1, for example "0.1%".')
+    return float(share)
+
+
 def worse(than: str | float) -> Condition:
     """The champion is worse by more than this share, say `"2%"`, with the whole interval past it.
 
@@ -275,6 +284,9 @@ class Policy:
         rollback: condition that brings the previous champion back; none means never.
         cooldown: shortest time between two trainings; none means the longer of `every` and the 95 % label delay + 3 d.
         min_labels: below this many labelled rows performance counts as unknown.
+        quarantine: a prediction whose row is more extreme than all but this share of the champion's reference rows is
+            set aside with its reason, `"0.1%"` for example; none means that none is.
+        client: column of the questions that says who asked, to find clients that probe the model; none means unknown.
 
     Raises:
         PolicyError: a field contradicts itself.
@@ -285,6 +297,8 @@ class Policy:
     rollback: Condition | None = None
     cooldown: timedelta | None = None
     min_labels: int = 500
+    quarantine: float | None = None
+    client: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "every", span(self.every))
@@ -294,6 +308,8 @@ class Policy:
             object.__setattr__(self, "cooldown", span(self.cooldown))
         if not isinstance(self.min_labels, int) or self.min_labels < 1:
             raise PolicyError("Policy.min_labels", self.min_labels, "Give a whole number of rows, 1 or more.")
+        if self.quarantine is not None:
+            object.__setattr__(self, "quarantine", _share("Policy.quarantine", self.quarantine))
         for name, condition in (("retrain", self.retrain), ("rollback", self.rollback)):
             if not isinstance(condition, Condition) and not (name == "rollback" and condition is None):
                 raise PolicyError(
@@ -303,7 +319,9 @@ class Policy:
     def __str__(self) -> str:
         rollback = f", rollback={self.rollback}" if self.rollback else ""
         cooldown = f", cooldown={spell(self.cooldown)}" if self.cooldown else ""
-        return f"every={spell(self.every)}, retrain={self.retrain}{rollback}{cooldown}, min_labels={self.min_labels}"
+        aside = f", quarantine={self.quarantine:.3%}" if self.quarantine is not None else ""
+        least = f", min_labels={self.min_labels}"
+        return f"every={spell(self.every)}, retrain={self.retrain}{rollback}{cooldown}{least}{aside}"
 
     def cooldown_after(self, label_delay_p95: timedelta | None) -> timedelta:
         """Shortest time between two trainings, given how long labels take.

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lifecycle.errors import IntegrityError
-from mlflow_plugins.models import CONTENTS, PLAN, SKOPS_FILE, digests_in
+from mlflow_plugins.models import CONTENTS, INSTRUMENTS, PLAN, SKOPS_FILE, digests_in
 
 MAX_FILE, MAX_UNPACKED, MAX_MEMBERS = 1 << 30, 4 << 30, 100_000
 """Bytes of one file, bytes of an archive when unpacked, and members of an archive; more is no model of ours."""
@@ -22,7 +22,7 @@ _PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill"}
 _PICKLE_STARTS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _ADDED_BY_MLFLOW = {"registered_model_meta"}  # written beside a model when it is downloaded by its name
 _BY_NAME = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", CONTENTS} | _ADDED_BY_MLFLOW
-_ARCHIVES = {SKOPS_FILE, PLAN}
+_ARCHIVES = {SKOPS_FILE, PLAN, INSTRUMENTS}
 _DATA = {".json", ".parquet"}
 
 

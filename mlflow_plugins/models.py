@@ -35,6 +35,7 @@ MANIFEST, GOLDEN, REFERENCE, CONTENTS = (
     "reference.parquet",
     "contents.json",
 )
+INSTRUMENTS = "instruments.npz"  # what monitoring fitted on the reference window
 SERVING, PLAN = "serving.json", "plan.npz"  # how it may be served, and the compiled plan where there is one
 SKOPS_FILE = "model.skops"
 PREDICTION = "prediction"

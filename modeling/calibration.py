@@ -9,11 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from lifecycle.evidence import Estimate
 from modeling.block_sums import combined
+from modeling.errors import UndefinedMetricError
 from modeling.evaluation import Resampling, estimate, multiplicities, rows_of
 from modeling.metrics import checked
 from modeling.tasks import Floats
 
 BINS = 10
+_NEAREST = 1e-6  # log odds of a certain answer are infinite
+_STEPS, _CLOSE, _SINGULAR = 50, 1e-9, 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,83 @@ def calibration_difference(
     drawn = _error(draws, first) - _error(draws, second)
     difference = float((_error(whole, first) - _error(whole, second))[0])
     return estimate("calibration error", difference, drawn, rows, resampling)
+
+
+def calibration_interval(
+    y: ArrayLike, p: ArrayLike, blocks: ArrayLike, resampling: Resampling | None = None
+) -> Estimate:
+    """Expected calibration error over all rows, blocks resampled.
+
+    An error is never below zero, so resampling raises it: each draw adds its own chance to what is there. The limits
+    are moved down by how far the draws lie above the whole, as a basic bootstrap does (Davison and Hinkley 1997).
+
+    Raises:
+        TooFewBlocksError: fewer than seven blocks.
+    """
+    how = resampling or Resampling()
+    rows = rows_of("brier", y, (p,), blocks)
+    sums = _bin_sums(rows.y, rows.predictions[0], rows.block, BINS)
+    whole = float(_error(np.ones((1, rows.blocks)), sums)[0])
+    drawn = _error(multiplicities(rows.blocks, how), sums)
+    return estimate("calibration error", whole, np.maximum(drawn - (drawn.mean() - whole), 0.0), rows, how)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationLine:
+    """Logistic regression of the outcome on the predicted log odds (Cox 1958): 1 and 0 where each probability is true.
+
+    Attributes:
+        slope: below 1 the model is too sure of itself.
+        intercept: above 0 it says too little.
+    """
+
+    slope: Estimate
+    intercept: Estimate
+
+
+def calibration_line(y: ArrayLike, p: ArrayLike, blocks: ArrayLike, *, level: float = 0.95) -> CalibrationLine:
+    """Slope and intercept, their errors by block (Liang and Zeger 1986).
+
+    Raises:
+        TooFewBlocksError: fewer than seven blocks.
+        UndefinedMetricError: one class only, equal predictions, or classes that the predictions part without error.
+    """
+    from scipy.special import stdtrit
+
+    rows = rows_of("brier", y, (p,), blocks)
+    odds = np.clip(rows.predictions[0], _NEAREST, 1 - _NEAREST)
+    X = np.column_stack([np.ones(rows.y.size), np.log(odds / (1 - odds))])
+    found, bread = _newton(X, rows.y)
+    scores = X * (rows.y - _logistic(X @ found))[:, None]
+    by_block = np.stack([np.bincount(rows.block, column, rows.blocks) for column in scores.T], axis=1)
+    spread = bread @ (by_block.T @ by_block) @ bread * rows.blocks / (rows.blocks - 1)
+    reach = -float(stdtrit(rows.blocks - 1, (1 - level) / 2)) * np.sqrt(np.diag(spread))
+    intercept, slope = (
+        Estimate(float(v), float(v - r), float(v + r), rows.y.size, rows.blocks, level)
+        for v, r in zip(found, reach, strict=True)
+    )
+    return CalibrationLine(slope, intercept)
+
+
+def _newton(X: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Maximum likelihood, and the inverse of the information at it."""
+    found: Floats = np.array([0.0, 1.0])
+    if y.min() == y.max() or np.ptp(X[:, 1]) == 0:
+        raise UndefinedMetricError("calibration slope", "all labels or all predictions are equal")
+    for _ in range(_STEPS):
+        p = _logistic(X @ found)
+        information = X.T @ (X * (p * (1 - p))[:, None])
+        if not np.isfinite(information).all() or np.linalg.cond(information) > _SINGULAR:
+            break
+        step = np.linalg.solve(information, X.T @ (y - p))
+        found = found + np.clip(step, -2, 2)
+        if np.abs(step).max() < _CLOSE:
+            return found, np.asarray(np.linalg.inv(information), dtype=np.float64)
+    raise UndefinedMetricError("calibration slope", "the predictions part the classes without error")
+
+
+def _logistic(odds: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
 
 
 def _bin_sums(y: Floats, p: Floats, block: NDArray[np.int64], bins: int) -> tuple[Floats, Floats, Floats]:

@@ -4,7 +4,8 @@ MonitoringError
 ├── MissingColumnsError (LookupError)      a frame lacks columns that this look needs
 ├── UnknownLabelStateError (ValueError)    a label that is neither labelled, waiting nor never
 ├── NothingToReportError (ValueError)      a page without one column that could be compared
-└── UnreadableReferenceError (ValueError)  a file that is no reference profile, or a damaged one
+├── UnreadableReferenceError (ValueError)  a file that is no reference profile, or a damaged one
+└── UnreadableInstrumentsError (ValueError)  a file that holds nothing fitted on a reference, or a damaged one
 """
 
 from __future__ import annotations
@@ -53,5 +54,15 @@ class UnreadableReferenceError(MonitoringError, ValueError):
     def __init__(self, source: str, problem: str) -> None:
         super().__init__(
             f"{source} cannot be read as a reference profile: {problem}. "
+            f"Restore it from the registered model version, or train again."
+        )
+
+
+class UnreadableInstrumentsError(MonitoringError, ValueError):
+    """A file that holds nothing fitted on a reference, or a damaged one."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(
+            f"{source} cannot be read as what was fitted on a version's reference window: {problem}. "
             f"Restore it from the registered model version, or train again."
         )

@@ -1,13 +1,15 @@
-"""Labels on their way: how many have arrived, and how long they take."""
+"""Labels: those on their way, how many have arrived and how long they take, and rows that have theirs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lifecycle.evidence import LabelCoverage
@@ -50,3 +52,25 @@ def label_delay_p95(delays: NDArray[np.timedelta64]) -> timedelta | None:
     if not arrived.size:
         return None
     return timedelta(microseconds=int(np.quantile(arrived, 0.95, method="inverted_cdf")))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledRows:
+    """Predictions whose labels are there.
+
+    Attributes:
+        features: n rows as the model took them.
+        predictions: its answers, probabilities of a yes or numbers, n.
+        labels: what came true, n.
+        blocks: block of each row, n; rows of one block may depend on each other.
+        binary: whether the answers are probabilities of a yes.
+    """
+
+    features: pd.DataFrame
+    predictions: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    blocks: NDArray[np.int64]
+    binary: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)

@@ -24,6 +24,11 @@ MESSAGES = [
         "reference.parquet cannot be read as a reference profile: ArrowInvalid: no footer. "
         "Restore it from the registered model version, or train again.",
     ),
+    (
+        errors.UnreadableInstrumentsError("instruments.npz", "BadZipFile: no archive"),
+        "instruments.npz cannot be read as what was fitted on a version's reference window: BadZipFile: no archive. "
+        "Restore it from the registered model version, or train again.",
+    ),
 ]
 
 
