@@ -16,7 +16,7 @@ from mlflow_plugins.deployment.columns import Column, columns_of
 from mlflow_plugins.deployment.compiled import predict_by, stored_plan
 from mlflow_plugins.deployment.decoding import Decoder, Values
 from mlflow_plugins.deployment.frames import to_frame
-from mlflow_plugins.deployment.mlflow_app import mlflow_app
+from mlflow_plugins.deployment.mlflow_app import MlflowApp
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.proving import Sample, problem_of, sample_of
 from mlflow_plugins.deployment.served import Output, Predict, Served, Tier, headers_of
@@ -78,7 +78,7 @@ def load_served(stored: StoredModel) -> Served:
         columns=columns,
         decoder=Decoder(columns) if choice.predict is not None else None,
         predict=choice.predict,
-        mlflow=mlflow_app(loaded.pyfunc),
+        mlflow=MlflowApp(loaded.pyfunc),
         headers=headers_of(stored.model, stored.version, stored.epoch),
         output=_output(choice.predict, sample),
         examples=sample.examples(3) if sample is not None else (),

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import json
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlflow_plugins.deployment.asgi import JSON, App, Header, Message, Receive, Scope
+from mlflow_plugins.deployment.asgi import JSON, App, Header, Message, Receive, Scope, Send
 
 REDACTED = "The request could not be answered. This server withholds the details; its operator finds them in the log."
 
 
-def mlflow_app(pyfunc: Any) -> App:
-    """The app that `mlflow models serve` runs, on a model that is loaded."""
-    from mlflow.pyfunc.scoring_server import init
+class MlflowApp:
+    """The app that `mlflow models serve` runs, on a model that is loaded; it keeps the model, and nothing else does.
 
-    app: App = init(pyfunc)
-    return app
+    FastAPI remembers the last 4,096 handlers of a process, and MLflow's handlers hold their model. So they get one
+    that they do not hold: a server that exchanges models would keep them all.
+    """
+
+    def __init__(self, pyfunc: Any) -> None:
+        from mlflow.pyfunc.scoring_server import init
+
+        self.pyfunc = pyfunc
+        self._app: App = init(_Borrowed(pyfunc))  # type: ignore[arg-type]  # it answers as the model does
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+
+class _Borrowed:
+    """A model that lives as long as its owner wants."""
+
+    def __init__(self, pyfunc: Any) -> None:
+        self._pyfunc = weakref.ref(pyfunc)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pyfunc(), name)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,15 @@ MESSAGES = {
         "The answer is withheld, because the request log in /var/requests cannot be written: no space is left. "
         "Free space or mend the folder; with [requests] durability = 'async' answers are given regardless."
     ),
+    errors.OlderEpochError("late", 3, 5): (
+        "The ledger says epoch 3 of 'late', and epoch 5 is served: a ledger never goes back. It was restored from a "
+        "copy, or it is another one. Look at [ledger] url, and promote again."
+    ),
+    errors.SignatureChangedError("late", 4, "it needs a column 'seats', which clients do not send"): (
+        "Version 4 of 'late' does not fit the clients of the one that is served: it needs a column 'seats', which "
+        "clients do not send. Change the clients first; then start the server anew, or set [serving] "
+        "any_signature = true."
+    ),
     errors.TensorError("The tensors have [1, 2] rows.", ["a", "b"]): (
         "The tensors have [1, 2] rows. Send one tensor of shape [rows] or [rows, 1] for each of: ['a', 'b']."
     ),

@@ -245,11 +245,11 @@ def test_a_ledger_that_is_away_changes_nothing_and_is_told_of(application, reign
 def test_versions_that_went_by_are_freed(application, reigns):
     async def scene():
         async with following(application, reigns.options(1, 1)) as app:
-            refs = [weakref.ref(app.routes.default.mlflow)]
+            refs = [weakref.ref(app.routes.default.mlflow.pyfunc)]
             for epoch, version in enumerate((2, 3, 4, 2, 3), start=2):
                 reigns.promote(version)
                 await until(app, serves(version, epoch))
-                refs.append(weakref.ref(app.routes.default.mlflow))
+                refs.append(weakref.ref(app.routes.default.mlflow.pyfunc))
             async with asyncio.timeout(30):
                 while sum(ref() is not None for ref in refs) > 2:
                     await asyncio.sleep(0.05)
