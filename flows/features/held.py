@@ -70,14 +70,14 @@ def online_states(loop: Loop, views: Sequence[View], spine: Spine) -> dict[str, 
             return {view.name: _state(view, spine, store, loop) for view in read}
     except OnlineStoreError as error:
         told = "not materialized" if never_made(loop.settings) else str(error)
-        return {view.name: {"online": told} for view in read}
+        return {view.name: {"state": told} for view in read}
 
 
 def _state(view: View, spine: Spine, store: OnlineStore, loop: Loop) -> dict[str, Any]:
     try:
         online = OnlineViews([view.feature], spine)
     except UnsupportedAggregateError:
-        return {"online": "batch scoring only"}
+        return {"state": "batch scoring only"}
     return _told(standings(online, store, loop.lake))
 
 
@@ -85,6 +85,6 @@ def _told(parts: Sequence[Standing]) -> dict[str, Any]:
     moments = [part.as_of for part in parts]
     if any(moment is None for moment in moments):
         under_way = any(part.under_way for part in parts)
-        return {"online": "under way" if under_way else "not materialized"}
+        return {"state": "under way" if under_way else "not materialized"}
     oldest = min(moment for moment in moments if isinstance(moment, datetime))
-    return {"online": f"as of {iso(oldest)}", "online_behind": max(part.behind for part in parts)}
+    return {"state": "can be read", "as_of": iso(oldest), "rows_behind": max(part.behind for part in parts)}

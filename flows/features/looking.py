@@ -56,7 +56,9 @@ def show_feature(loop: Loop, model: Model, name: str) -> Result:
     """
     view = find_view(model, name)
     told: dict[str, Any] = {"view": view.name, "version": view.version, "features": list(view.feature.names)}
-    told |= {**definition_of(view), **online_states(loop, [view], model.spine).get(view.name, {})}
+    told |= definition_of(view)
+    states = online_states(loop, [view], model.spine)
+    told |= {"online": states[view.name]} if states else {}
     return Result("features show", model.name, "", {**told, **trained_on(loop, model, view)})
 
 
@@ -103,21 +105,20 @@ def freshness(loop: Loop, model: Model, as_of: datetime) -> Result:
     Where features are kept online, also as of when they are, and how many rows the lake has taken in since.
     """
     views = views_of(model)
-    states = online_states(loop, views, model.spine)
-    rows = [
-        _fresh(loop, view, source, as_of) | states[view.name] for view in views if (source := view.source) is not None
-    ]
+    rows = [_fresh(loop, view, source, as_of) for view in views if (source := view.source) is not None]
     stale = [row["view"] for row in rows if row["stale"]]
-    return Result("features freshness", model.name, iso(as_of), {"stale": stale, "views": rows})
+    online = [{"view": name, **state} for name, state in online_states(loop, views, model.spine).items()]
+    return Result("features freshness", model.name, iso(as_of), {"stale": stale, "views": rows, "online": online})
 
 
 def _fresh(loop: Loop, view: View, source: Source, as_of: datetime) -> dict[str, Any]:
-    told: dict[str, Any] = {"view": view.name, "source": source.name}
+    told: dict[str, Any] = {"view": view.name}
     if not loop.lake.exists(table_of(source)):
         return told | {"rows": 0, "stale": True, "note": "never ingested"}
-    columns = sorted({*_columns(view.feature), *source.entity_columns})
+    by = view.joins_on
+    columns = sorted({*_columns(view.feature), *by})
     known = facts(source, loop.lake, columns).filter(pl.col("available_at") <= as_of, pl.col("event_time") <= as_of)
-    entities = known.select(source.entity_columns).n_unique() if source.entity_columns else None
+    entities = known.select(by).n_unique() if by else None
     told |= {"rows": known.height, "entities": entities}
     if source.timeless:
         return told | {"stale": not known.height}

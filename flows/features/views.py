@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from feature_store.feature_view import Combined, Derived, Feature, Latest, Recency, Request, Windowed, named_views
+from feature_store.feature_view import (
+    Combined,
+    Derived,
+    Feature,
+    Latest,
+    Recency,
+    Request,
+    Windowed,
+    joins_on,
+    named_views,
+)
 from feature_store.source import Arrival, Shift, Source
 from feature_store.spec_text import code_hash, view_version
 from flows.errors import UnknownViewError
@@ -31,6 +41,11 @@ class View:
     def source(self) -> Source | None:
         """The stored source it reads; none where it computes from the question alone."""
         return self.feature.source if isinstance(self.feature, Latest | Windowed | Recency) else None
+
+    @property
+    def joins_on(self) -> tuple[str, ...]:
+        """The columns by which a question finds its rows; none for one series and for what the question brings."""
+        return joins_on(self.feature) if isinstance(self.feature, Latest | Windowed | Recency) else ()
 
 
 def views_of(model: Model) -> tuple[View, ...]:
@@ -64,8 +79,8 @@ def row_of(view: View) -> dict[str, Any]:
         "view": view.name,
         "version": view.version,
         "source": source.name if source else "the question",
-        "entity": list(source.entity_columns) if source and source.entity_columns else None,
-        "ttl": _reach(view.feature),
+        "by": list(view.joins_on) or None,
+        "reach": _reach(view.feature),
         "features": list(view.feature.names),
     }
 

@@ -60,7 +60,7 @@ def test_a_model_without_history_tells_its_definitions(run: Run) -> None:
 
     assert (told["features"], told["champion"]) == (4, "none yet")
     views = told["views"]
-    assert [(row["view"], row["source"], row["ttl"]) for row in views] == [
+    assert [(row["view"], row["source"], row["reach"]) for row in views] == [
         ("request(signal, noise, origin)", "the question", None),
         ("window(questions)", "questions", "24h"),
     ]
@@ -71,9 +71,8 @@ def test_a_model_without_history_tells_its_definitions(run: Run) -> None:
     assert "mean" in shown["aggregate busy"]
     assert shown["trained_on_it"] == "no registered version"
     fresh = facts(run, "features", "freshness", ".", "--as-of", NOW)
-    assert fresh["views"] == [
-        {"view": "window(questions)", "source": "questions", "rows": 0, "stale": True, "note": "never ingested"}
-    ]
+    assert fresh["views"] == [{"view": "window(questions)", "rows": 0, "stale": True, "note": "never ingested"}]
+    assert fresh["online"] == [{"view": "window(questions)", "state": "not materialized"}]
     assert facts(run, "lineage", ".")["versions"] == "none registered yet"
 
 

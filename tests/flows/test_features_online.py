@@ -84,16 +84,16 @@ def test_the_life_of_online_features_from_the_shell(run: Run, home: Path) -> Non
 
 
 def they_are_materialized_once(run: Run) -> None:
-    (row,) = facts(run, "features", "freshness", ".", "--as-of", NOW)["views"]
-    assert row["online"] == "not materialized"
+    (row,) = facts(run, "features", "freshness", ".", "--as-of", NOW)["online"]
+    assert row == {"view": "window(questions)", "state": "not materialized"}
     told = facts(run, "features", "materialize", ".", "--as-of", NOW)
     assert told["views"] == [{"view": "window(questions)", "rows": 2960, "records": 3, "removed": 0}]
     again = facts(run, "features", "materialize", ".", "--as-of", NOW)
     assert (again["records"], again["views"]) == (0, "all of them stood there already")
-    (row,) = facts(run, "features", "freshness", ".", "--as-of", NOW)["views"]
-    assert (row["online"], row["online_behind"]) == (f"as of {NOW}", 0)
-    shown = facts(run, "features", "show", ".", "busy_24h")
-    assert (shown["online"], shown["online_behind"]) == (f"as of {NOW}", 0)
+    state = {"state": "can be read", "as_of": NOW, "rows_behind": 0}
+    (row,) = facts(run, "features", "freshness", ".", "--as-of", NOW)["online"]
+    assert row == {"view": "window(questions)", **state}
+    assert facts(run, "features", "show", ".", "busy_24h")["online"] == state
 
 
 def they_age_without_a_write(home: Path) -> None:
@@ -107,9 +107,9 @@ def they_age_without_a_write(home: Path) -> None:
 
 def they_fall_behind_and_come_up(run: Run) -> None:
     assert run("ingest", ".", "--as-of", LATER)[0] == DONE
-    (row,) = facts(run, "features", "freshness", ".", "--as-of", LATER)["views"]
-    assert row["online"] == f"as of {NOW}"
-    assert row["online_behind"] > 0
+    (row,) = facts(run, "features", "freshness", ".", "--as-of", LATER)["online"]
+    assert row["as_of"] == NOW
+    assert row["rows_behind"] > 0
     told = facts(run, "features", "materialize", ".", "--as-of", LATER)
     assert told["records"] == 3
     code, _, error = run("features", "materialize", ".", "--as-of", NOW)
