@@ -28,6 +28,7 @@ FeatureStoreError
 ├── ExpectationFailedToRunError (RuntimeError)   an expectation that raised instead of answering
 ├── SuiteUnreadableError (ValueError)      a file of expectations that cannot be understood
 ├── NaiveMomentError (ValueError)          a moment without time zone
+├── QuestionTimeError (ValueError)         questions without a moment that can be asked about
 ├── SumOverflowError (OverflowError)       a sum of whole numbers beyond 64 bits
 ├── SpecNotReadableError (LookupError)     a stored specification that cannot be read back
 └── ManifestMismatchError (ValueError)     a training set asked for with another specification
@@ -322,6 +323,15 @@ class NaiveMomentError(FeatureStoreError, ValueError):
 
     def __init__(self, name: str, given: object) -> None:
         super().__init__(f"{name} is {given!r}, which has no time zone. Give a datetime with one, for example in UTC.")
+
+
+class QuestionTimeError(FeatureStoreError, ValueError):
+    """Questions of which one has no moment that can be asked about."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The questions' as_of is {problem}. Give every question a moment with a time zone, datetime[us, UTC]."
+        )
 
 
 class SumOverflowError(FeatureStoreError, OverflowError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import polars as pl
-from polars.exceptions import ColumnNotFoundError
 
+from feature_store.as_of import timed
 from feature_store.errors import LeakError, MissingColumnsError
 from feature_store.feature_view import (
     Combined,
@@ -24,6 +24,7 @@ from feature_store.feature_view import (
 from feature_store.lake import Lake
 from feature_store.lookups import looked_up
 from feature_store.spine import Spine, asked_source
+from feature_store.transforms import transformed
 
 
 def features(views: Sequence[Feature], questions: pl.DataFrame, lake: Lake, *, spine: Spine) -> pl.DataFrame:
@@ -41,10 +42,12 @@ def features(views: Sequence[Feature], questions: pl.DataFrame, lake: Lake, *, s
     Raises:
         LeakError: a feature would know what becomes known after the question.
         FeatureNameClashError: two features have one name.
-        MissingColumnsError: the questions lack a column.
+        MissingColumnsError, ColumnTypeError: the questions, or a source, lack a column or have it of another type.
+        QuestionTimeError: a question has no `as_of` that can be asked about.
         SumOverflowError: a window's sum of whole numbers is beyond 64 bits.
     """
     check_features(views, spine)
+    questions = timed(questions)
     return put_together(views, questions, looked_up(views, questions, lake, spine=spine), spine=spine)
 
 
@@ -84,19 +87,11 @@ def _require(questions: pl.DataFrame, columns: Sequence[str], told: str) -> None
 
 
 def _transformed(transform: Transform, questions: pl.DataFrame, spine: Spine) -> pl.Series:
-    if isinstance(transform, pl.Expr):
-        _require(questions, transform.meta.root_names(), "derived")
-        return questions.select(transform).to_series()
-    return _called(transform, questions, spine)
-
-
-def _called(transform: Callable[[pl.DataFrame], pl.Series], questions: pl.DataFrame, spine: Spine) -> pl.Series:
-    source = asked_source(spine)
     try:
-        made = transform(questions)
-    except (ColumnNotFoundError, KeyError) as error:
-        for column, time in source.later_columns.items():
+        return transformed(transform, questions)
+    except (MissingColumnsError, KeyError) as error:
+        # A function's columns are known only when it asks for them.
+        for column, time in asked_source(spine).later_columns.items():
             if f'"{column}"' in str(error) or f"'{column}'" in str(error):
                 raise LeakError(column, time, f"Leave it out of {transform_name(transform)}") from error
         raise
-    return made.alias(transform_name(transform))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from feature_store.as_of import timed
 from feature_store.errors import SpecError
 from feature_store.feature_view import Feature, check_features
 from feature_store.features import put_together
@@ -61,6 +62,7 @@ def features_in_parts(
         Whatever `features` raises, when the first part is asked for.
     """
     check_features(views, spine)
+    questions = timed(questions)
     versions = _versions(views, lake, spine)
     pieces = [questions[start : start + cut.questions] for start in range(0, questions.height, cut.questions)]
     pieces = pieces or [questions]

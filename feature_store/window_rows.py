@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars.exceptions import PolarsError
 
 from feature_store.aggregates import Kind
 from feature_store.asof_join import Moments
+from feature_store.errors import SpecError
 from feature_store.ranges import Numbers, different, extremes, value_codes
 from feature_store.tables import KEY, ROW
 from feature_store.timeline import Grid, Ints, Timeline, upto_places
@@ -63,9 +65,13 @@ class WindowRows:
         return cls(rows, timeline.order, versions, low, high, mixed, asked)
 
     def by_polars(self, expression: pl.Expr) -> pl.Series:
-        """Put every window's rows side by side and let Polars aggregate them."""
+        """Put every window's rows side by side and let Polars aggregate them.
+
+        Raises:
+            SpecError: it is no aggregate, or none of values of this type.
+        """
         name = expression.meta.output_name()
-        nothing = self.rows.clear().select(expression)[name]
+        nothing = _of_nothing(expression, self.rows)
         nothing = nothing.cast(pl.Int64) if nothing.dtype.is_unsigned_integer() else nothing
         values = self.rows.select(*dict.fromkeys(expression.meta.root_names() or [KEY]))
         pieces = [pl.DataFrame({"_asked": [], name: []}, schema={"_asked": pl.Int64, name: nothing.dtype})]
@@ -121,6 +127,18 @@ class WindowRows:
         if self.asked.own is not None:
             seen &= versions.key[positions] != self.asked.own[asked]
         return seen
+
+
+def _of_nothing(expression: pl.Expr, rows: pl.DataFrame) -> pl.Series:
+    """What an expression makes of no rows."""
+    where = f"window feature {expression.meta.output_name()!r}"
+    try:
+        made = rows.clear().select(expression).to_series()
+    except PolarsError as error:
+        raise SpecError(where, str(error).partition("\n")[0], "Aggregate columns of a type that it works on") from error
+    if len(made) != 1:
+        raise SpecError(where, "it is no aggregate, but a value for each row", "Write for example col(...).mean()")
+    return made
 
 
 def _prefix(numbers: Ints) -> Ints:

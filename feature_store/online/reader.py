@@ -9,8 +9,8 @@ from operator import itemgetter
 from typing import Any
 
 import polars as pl
-from polars.exceptions import ColumnNotFoundError
 
+from feature_store.as_of import timed
 from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError
 from feature_store.feature_view import Combined, Derived, Request, Transform, transform_name
 from feature_store.online.answers import OnlineFeatures, Status, Statuses
@@ -23,6 +23,7 @@ from feature_store.online.own_rows import OwnRows
 from feature_store.online.plan import NewestRow, OnlineViews, Part
 from feature_store.online.store import OnlineStore
 from feature_store.online.window_answers import WindowAnswers
+from feature_store.transforms import transformed
 
 _NOWHERE = b"\x02"
 _UTC = pl.Datetime("us", "UTC")
@@ -113,7 +114,8 @@ class OnlineReader:
         Raises:
             As `read` does.
         """
-        _require(questions.schema, [*self._types, "as_of"])
+        questions = timed(questions)
+        _require(questions.schema, self._types)
         for name, dtype in self._types.items():
             if questions.schema[name] != dtype:
                 raise ColumnTypeError("questions", name, got=questions.schema[name], expected=dtype)
@@ -131,7 +133,7 @@ class OnlineReader:
             for place, name in enumerate(stored)
         }
         columns |= {name: questions[name] for name in self._request}
-        columns |= {transform_name(one): _transformed(one, questions) for one in self._transforms}
+        columns |= {transform_name(one): transformed(one, questions) for one in self._transforms}
         for one in self._combined:
             columns[one.name] = one.values(columns[one.of], columns[one.to])
         kept = [name for name in questions.columns if name not in self.names]
@@ -154,7 +156,7 @@ class OnlineReader:
             return asked
         frame = pl.DataFrame([dict(one) for one in questions], schema=self._types)
         frame = frame.with_columns(pl.lit(as_of).cast(_UTC).alias("as_of"))
-        made = pl.DataFrame([_transformed(one, frame) for one in self._transforms]).rows()
+        made = pl.DataFrame([transformed(one, frame) for one in self._transforms]).rows()
         return [first + row for first, row in zip(asked, made, strict=True)]
 
     def _from_store(self, questions: Sequence[Question], at: int) -> tuple[list[Row], dict[int, dict[str, Status]]]:
@@ -217,12 +219,3 @@ def _note(odd: dict[int, dict[str, Status]], part: Part, statuses: Statuses) -> 
         each = [status] * len(part.names) if isinstance(status, Status) else status
         told = {name: one for name, one in zip(part.names, each, strict=True) if one is not Status.FOUND}
         odd.setdefault(place, {}).update(told)
-
-
-def _transformed(transform: Transform, questions: pl.DataFrame) -> pl.Series:
-    """What the same expression or function gives offline."""
-    try:
-        made = questions.select(transform).to_series() if isinstance(transform, pl.Expr) else transform(questions)
-    except ColumnNotFoundError as error:
-        raise MissingColumnsError("questions for derived", [str(error)], questions.columns) from error
-    return made.alias(transform_name(transform))

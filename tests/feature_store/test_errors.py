@@ -19,6 +19,7 @@ from feature_store.errors import (
     MissingColumnsError,
     MixedZonesError,
     NaiveMomentError,
+    QuestionTimeError,
     ReaderDamagedError,
     ReaderNotFoundError,
     ReaderQueryError,
@@ -200,6 +201,12 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         SpecNotReadableError("function 'hour'", "is not loaded", "Load the model file first"),
         LookupError,
         "The stored specification cannot be read: function 'hour' is not loaded. Load the model file first.",
+    ),
+    (
+        QuestionTimeError("null in 2 of 9 questions"),
+        ValueError,
+        "The questions' as_of is null in 2 of 9 questions. "
+        "Give every question a moment with a time zone, datetime[us, UTC].",
     ),
     (
         ManifestMismatchError("views", "a", "b"),
