@@ -233,7 +233,7 @@ class Application:
         """The answer to a POST by a compiled plan, before any task is made for it; none leaves it to `__call__`."""
         routes = self.routes
         served = routes.invocations.get(scope["path"])
-        if served is None or (self._bearer is not None and not self._allowed(scope)):
+        if served is None or self.draining or (self._bearer is not None and not self._allowed(scope)):
             return None
         return self._ready(self._assigned(routes, served, scope, body), scope, body)
 

@@ -2,7 +2,8 @@
 
 A compiled plan answers in less time than a task and two ASGI messages take to be made. So a small scoring request is
 kept until it is whole, and offered to the application there and then; what the application leaves goes the usual way,
-as if nothing had been kept.
+as if nothing had been kept. A client repeats its head from one request to the next: what the parser made of those very
+bytes is remembered.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ TOO_LONG = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: 31\r\nconnection: close\r\n\r\nRequest Header Fields Too Large"
 )
+END_OF_HEAD = b"\r\n\r\n"
+LONGEST_KNOWN, MOST_KNOWN = 2048, 1024
 
 
 class Heads:
@@ -49,6 +52,29 @@ class Heads:
         return b"%bcontent-length: %d\r\ncontent-type: application/json\r\n%b\r\n" % (self._start, length, ours)
 
 
+class KnownHeads:
+    """Heads of requests that were answered at once, byte for byte, with the scope that the parser made of each."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[bytes, tuple[int, Scope]] = {}
+
+    def find(self, data: bytes) -> tuple[int, Scope] | None:
+        """Where the body begins and the scope, if the data is a known head with just the body that it announces."""
+        start = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+        known = self._scopes.get(data[:start])
+        return (start, known[1]) if known is not None and known[0] == len(data) - start else None
+
+    def learn(self, data: bytes, body: bytes, scope: Scope) -> None:
+        """Remember the head of a request that came in one piece and whose body is what follows the head."""
+        head, _, rest = data.partition(END_OF_HEAD)
+        if rest != body or len(head) > LONGEST_KNOWN:
+            return
+        if len(self._scopes) >= MOST_KNOWN:
+            self._scopes.clear()
+        plain = {key: value for key, value in scope.items() if not key.startswith("incumbent.")}
+        self._scopes[head + END_OF_HEAD] = (len(body), plain)
+
+
 @functools.lru_cache(maxsize=256)
 def _lines(headers: Headers) -> bytes:
     return b"".join(b"%b: %b\r\n" % header for header in headers)
@@ -64,11 +90,14 @@ class Connection(HttpToolsProtocol):
         in_head: whether its head is not whole yet.
         idle_since: when the last answer was given at once; none where uvicorn counts the idle time itself.
         kept: what came of the body of a request that may be answered at once; none for any other.
+        between: whether nothing of the next request has come yet.
+        chunk: the data with which a request began.
     """
 
     limits = Limits()
     application: Application
     heads: Heads
+    known: KnownHeads
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request from now on."""
@@ -78,9 +107,17 @@ class Connection(HttpToolsProtocol):
         self.head_size = 0
         self.idle_since: float | None = None
         self.kept: bytes | None = None
+        self.between = True
+        self.chunk = b""
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless it is a head without end."""
+        if self.between:
+            known = self.known.find(data)
+            if known is not None and self._is_free() and self._answered(self._scope_of(known[1]), data[known[0] :]):
+                self._unset_keepalive_if_required()
+                return
+            self.chunk = data
         if self.in_head:
             self.head_size += len(data)
         super().data_received(data)
@@ -93,6 +130,7 @@ class Connection(HttpToolsProtocol):
         self.since = self.loop.time()
         self.idle_since = None
         self.in_head = True
+        self.between = False
 
     def on_headers_complete(self) -> None:
         """Go on with the body: keep it where the whole request may be answered at once."""
@@ -115,12 +153,12 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Stop the clock, and answer at once what can be."""
         self.since = None
-        self.in_head = True
+        self.in_head = self.between = True
         if self.kept is not None:
-            if self._answered_at_once(self.kept):
+            scope = self._plain_scope()
+            if self._answered(scope, self.kept):
+                self.known.learn(self.chunk, self.kept, scope)
                 self.kept = None
-                self.idle_since = self.loop.time()
-                self.server_state.total_requests += 1
                 return
             self._go_the_usual_way()
         super().on_message_complete()
@@ -150,27 +188,33 @@ class Connection(HttpToolsProtocol):
 
     def _may_be_answered_at_once(self) -> bool:
         """A plain request to a scoring address, with nothing before it that waits for its answer."""
-        if (
-            self.expect_100_continue
-            or self.flow.write_paused
-            or not self.application.is_quick(self.url.decode("ascii"))
-        ):
-            return False
-        if self.cycle is not None and not self.cycle.response_complete:
-            return False
         parser = self.parser
         return (
-            parser.get_method() == b"POST"
+            self.application.is_quick(self.url.decode("ascii"))
+            and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not parser.should_upgrade()
-            and len(self.connections) < self.limits.connections
+            and not self.expect_100_continue
+            and self._is_free()
         )
 
-    def _answered_at_once(self, body: bytes) -> bool:
+    def _is_free(self) -> bool:
+        """Whether no answer is awaited, the client reads its answers, and the server takes more."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        return not (busy or self.flow.write_paused or len(self.connections) >= self.limits.connections)
+
+    def _plain_scope(self) -> Scope:
         scope = cast(Scope, self.scope)
         scope["method"], scope["path"], scope["raw_path"] = "POST", self.url.decode("ascii"), self.url
         scope["query_string"] = b""
+        return scope
+
+    def _scope_of(self, known: Scope) -> Scope:
+        return {**known, "client": self.client, "server": self.server, "scheme": self.scheme}
+
+    def _answered(self, scope: Scope, body: bytes) -> bool:
+        """Answer a whole request, unless it has to go the usual way."""
         ready = self.application.at_once(scope, body)
         if ready is None:
             return False
@@ -179,6 +223,9 @@ class Connection(HttpToolsProtocol):
         if head is None:
             return False
         self.transport.write(head + answer)
+        self.idle_since = self.loop.time()
+        self.since = None
+        self.server_state.total_requests += 1
         self.application.sent(ready)
         return True
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from mlflow_plugins.deployment.application import Application
-from mlflow_plugins.deployment.connection import TOO_SLOW, Connection, Heads
+from mlflow_plugins.deployment.connection import TOO_SLOW, Connection, Heads, KnownHeads
 from mlflow_plugins.deployment.options import Access, Limits
 
 SWEEP = 0.5
@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
 
 
 def _config(application: Application, limits: Limits, access: Access) -> uvicorn.Config:
-    told = {"limits": limits, "application": application, "heads": Heads()}
+    told = {"limits": limits, "application": application, "heads": Heads(), "known": KnownHeads()}
     protocol = type("LimitedConnection", (Connection,), told)
     secured: dict[str, Any] = {}
     if access.certificate is not None:
