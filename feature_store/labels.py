@@ -13,7 +13,7 @@ from feature_store.lake import Lake
 from feature_store.questions import own_keys
 from feature_store.source import Source
 from feature_store.span import microseconds, parse_span, utc
-from feature_store.spine import Each, Spine
+from feature_store.spine import Each, Spine, asked_source
 from feature_store.tables import KEY, SEQUENCE, facts
 from feature_store.timeline import moments
 from feature_store.windows import Spans, aggregate
@@ -71,6 +71,14 @@ class Ahead:
 
 
 LabelSpec = Label | Ahead
+
+
+def question_key(spine: Spine, label: LabelSpec) -> tuple[str, ...]:
+    """What tells questions of one moment apart, and the entity that a label ahead is about."""
+    source = asked_source(spine)
+    key = (source.key_columns or ()) if isinstance(spine, Each) else source.entity_columns
+    entity = label.source.entity_columns if isinstance(label, Ahead) else ()
+    return tuple(dict.fromkeys([*key, *entity]))
 
 
 def ahead(

@@ -79,6 +79,7 @@ def training_set(definition: Definition, lake: Lake, start: datetime | None, as_
         "as_of": as_of.isoformat(),
         "start": None if start is None else utc("start", start).isoformat(),
         "rows": found.height,
+        "types": {name: str(dtype) for name, dtype in found.schema.items()},
         "content_digest": content_digest(row_digests(found)),
         "tables": definition.versions(lake),
         "view_versions": {name: view_version(view) for name, view in named_views(definition.views).items()},

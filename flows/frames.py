@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 
 from feature_store.feature_view import feature_names
-from feature_store.labels import Ahead
+from feature_store.labels import question_key
 from feature_store.spine import Each, asked_source
 from flows.model import Model
 
@@ -21,8 +21,7 @@ def key_names(model: Model) -> list[str]:
 
 def question_columns(model: Model) -> list[str]:
     """What a stored prediction keeps of its question: the key, and the entity that a label ahead is about."""
-    entity = model.label.source.entity_columns if isinstance(model.label, Ahead) else ()
-    return [*dict.fromkeys([*key_names(model), *entity])]
+    return list(question_key(model.spine, model.label))
 
 
 def model_input(frame: pl.DataFrame, model: Model) -> pd.DataFrame:

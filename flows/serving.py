@@ -15,7 +15,16 @@ from flows.servers import addressed
 from flows.settings import Settings, read_settings, set_environment
 from lifecycle.ports import Alias, Ledger
 from mlflow_plugins.connection import connect
-from mlflow_plugins.deployment.options import Access, Following, Limits, Rollout, ServerOptions, StoredModel
+from mlflow_plugins.deployment.options import (
+    Access,
+    Following,
+    Gap,
+    Limits,
+    LookupOptions,
+    Rollout,
+    ServerOptions,
+    StoredModel,
+)
 from mlflow_plugins.deployment.served import Tier
 from mlflow_plugins.deployment.starting import SUPERVISOR, WORKER, WORKERS, environment, listen
 from mlflow_plugins.errors import NotServableError
@@ -108,6 +117,18 @@ def _log_options(settings: Settings) -> LogOptions | None:
     )
 
 
+def _lookup_options(settings: Settings) -> LookupOptions:
+    told = settings.lookup
+    return LookupOptions(
+        store=settings.online_url,
+        name=settings.online.name,
+        missing=Gap(told.missing),
+        stale=Gap(told.stale),
+        unreachable=Gap(told.unreachable),
+        deadline=told.deadline,
+    )
+
+
 def stored_models(settings: Settings, references: Sequence[str], tier: str | None) -> list[StoredModel]:
     """The versions that were named, with the digests that the ledger and the registry recorded."""
     remote = settings.tracking_uri.startswith("http")
@@ -132,6 +153,7 @@ def stored_models(settings: Settings, references: Sequence[str], tier: str | Non
                 contents=None if digest is None else registry.contents(name, version),
                 tier=Tier(tier) if tier else None,
                 trusted_types=settings.loading.trusted_types,
+                lookup=_lookup_options(settings),
             )
         )
     return found

@@ -116,6 +116,18 @@ class Serving(_Table):
     salt: SecretStr | None = None
 
 
+class LookupTable(_Table):
+    """Features of requests that bring their key alone: what becomes of those that the online store does not give.
+
+    `null` lets the model see a gap, `refuse` refuses the request. `deadline` is seconds.
+    """
+
+    missing: Literal["null", "refuse"] = "null"
+    stale: Literal["null", "refuse"] = "null"
+    unreachable: Literal["null", "refuse"] = "refuse"
+    deadline: float = 0.05
+
+
 class Requests(_Table):
     """The log of what the scoring server is asked and answers. Times are seconds.
 
@@ -152,6 +164,7 @@ class Settings(BaseSettings):
     ledger: LedgerTable = LedgerTable()
     loading: Loading = Loading()
     serving: Serving = Serving()
+    lookup: LookupTable = LookupTable()
     requests: Requests = Requests()
 
     @classmethod

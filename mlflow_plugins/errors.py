@@ -11,6 +11,9 @@ MlflowPluginsError
 ├── ClientGoneError (ConnectionError)    nobody waits for the answer any more
 ├── OlderEpochError (RuntimeError)       the ledger is behind what is served
 ├── SignatureChangedError (ValueError)   a version that clients of the served one cannot use
+├── NoQuestionsError (LookupError)       a version that does not say by which keys it is asked
+├── QuestionError (ValueError)           a question that cannot be completed as the operator wants it
+├── FeaturesUnavailableError (ConnectionError) features that the online store does not give at this moment
 ├── RequestNotLoggedError (OSError)      a record that is not on disk, so that its answer is not given
 └── TensorError (ValueError)             tensors that do not fit the model's columns
 
@@ -133,4 +136,34 @@ class RequestNotLoggedError(MlflowPluginsError, OSError):
         super().__init__(
             f"The answer is withheld, because the request log in {folder} cannot be written: {problem}. "
             f"Free space or mend the folder; with [requests] durability = 'async' answers are given regardless."
+        )
+
+
+class NoQuestionsError(MlflowPluginsError, LookupError):
+    """A version that does not say by which keys it is asked."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The version cannot be asked by its keys: {problem}. Requests with every column are answered as ever."
+        )
+
+
+class QuestionError(MlflowPluginsError, ValueError):
+    """A question that cannot be completed as the operator wants it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The question cannot be completed: {problem}. Send every column of the model, or correct the question; "
+            f"[lookup] says what is done about features that are missing or stale."
+        )
+
+
+class FeaturesUnavailableError(MlflowPluginsError, ConnectionError):
+    """Features that the online store does not give at this moment."""
+
+    def __init__(self, outcome: str, problem: object) -> None:
+        self.outcome = outcome
+        super().__init__(
+            f"The features of the question cannot be read: {problem} "
+            f"Try again later, or send every column of the model; [lookup] unreachable = 'null' answers with gaps."
         )

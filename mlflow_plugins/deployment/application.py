@@ -23,6 +23,7 @@ from mlflow_plugins.deployment.asgi import (
     respond,
     respond_json,
 )
+from mlflow_plugins.deployment.completion import completed_at_once, completed_in_time
 from mlflow_plugins.deployment.decoding import Values
 from mlflow_plugins.deployment.encoding import encode
 from mlflow_plugins.deployment.experiments import UNIT, Comparison
@@ -30,9 +31,10 @@ from mlflow_plugins.deployment.lane import Lane
 from mlflow_plugins.deployment.metrics import Board, Counts, Gauge
 from mlflow_plugins.deployment.mlflow_app import Kept, ask
 from mlflow_plugins.deployment.options import Access, Limits
+from mlflow_plugins.deployment.questions import Completed
 from mlflow_plugins.deployment.routes import NOTHING, Routes
 from mlflow_plugins.deployment.served import Served, Tier
-from mlflow_plugins.errors import ClientGoneError, RequestNotLoggedError
+from mlflow_plugins.errors import ClientGoneError, FeaturesUnavailableError, QuestionError, RequestNotLoggedError
 from mlflow_plugins.request_log.lines import Asked
 
 # What MLflow reads as JSON without a further look, as clients spell it; any other spelling is for MLflow to read.
@@ -253,12 +255,14 @@ class Application:
         started = perf_counter()
         assert served.decoder is not None  # a compiled plan is of columns that it reads
         assert served.predict is not None
-        values = served.decoder.decode(body)
-        if values is None or len(values[0]) > INLINE_ROWS:
-            return None
+        values, asked = served.decoder.decode(body), None
         try:
+            if values is None and served.questions is not None:
+                values, asked = self._completed(served, completed_at_once(served.questions, scope, body))
+            if values is None or len(values[0]) > INLINE_ROWS:
+                return None
             predictions = served.predict(values)
-            answered = Answered(served, scope, body, values, predictions, 200, encode(predictions))
+            answered = Answered(served, scope, body, values, predictions, 200, encode(predictions), asked)
             if self.before_answer is None:
                 return Ready(answered, (served.headers,), started)
             return Ready(answered, (served.headers, self.before_answer(answered)), started)
@@ -277,22 +281,46 @@ class Application:
         started = perf_counter()
         self.in_flight += 1
         try:
-            decoder = served.decoder
-            if decoder is not None and header(scope, b"content-type") in JSON_TYPES:
-                values = decoder.decode(body)
-                if values is not None and await self._fast(served, scope, (body, values, started), receive, send):
-                    return
+            read = await self._read(served, scope, body)
+            if read is not None and await self._fast(served, scope, (body, *read, started), receive, send):
+                return
             await self._by_mlflow(served, scope, (body, started), receive, send)
         except RequestNotLoggedError as error:
             await self.refuse_unlogged(send, error)
+        except QuestionError as error:
+            await self.refuse(send, "question", 422, str(error))
+        except FeaturesUnavailableError as error:
+            retry = (b"retry-after", b"%d" % self.limits.retry_after)
+            await self.refuse(send, "features", 503, str(error), (retry,))
         finally:
             self.in_flight -= 1
 
+    async def _read(self, served: Served, scope: Scope, body: bytes) -> tuple[list[Values], Asked | None] | None:
+        """The model's columns, completed where the request brings its key alone; none where MLflow has to answer."""
+        if served.decoder is None or header(scope, b"content-type") not in JSON_TYPES:
+            return None
+        values, asked = served.decoder.decode(body), None
+        if values is None and served.questions is not None:
+            values, asked = self._completed(served, await completed_in_time(served.questions, scope, body))
+        return None if values is None else (values, asked)
+
+    def _completed(self, served: Served, found: Completed | None) -> tuple[list[Values] | None, Asked | None]:
+        if found is None:
+            return None, None
+        for outcome, count in found.outcomes.items():
+            self.counts.lookups[served.model, outcome] += count
+        return found.values, found.asked
+
     async def _fast(
-        self, served: Served, scope: Scope, asked: tuple[bytes, list[Values], float], receive: Receive, send: Send
+        self,
+        served: Served,
+        scope: Scope,
+        read: tuple[bytes, list[Values], Asked | None, float],
+        receive: Receive,
+        send: Send,
     ) -> bool:
         """Answer on the fast path; false where MLflow has to."""
-        body, values, started = asked
+        body, values, asked, started = read
         try:
             predictions = await self.predict(served, values, receive)
             status, answer = 200, encode(predictions)
@@ -302,14 +330,15 @@ class Application:
             predictions, status, answer = None, 504, TIMED_OUT
         except Exception:  # noqa: BLE001  # whatever it was, MLflow's code meets it too, and words the answer
             return False
+        answered = Answered(served, scope, body, values, predictions, status, answer, asked)
         more = served.headers
         if self.before_answer is not None:
-            more += self.before_answer(Answered(served, scope, body, values, predictions, status, answer))
+            more += self.before_answer(answered)
         await respond(send, status, answer, (JSON, *more))
         labels = (served.model, str(served.version), "fast", str(status))
         self.counts.answered(labels, len(values[0]), perf_counter() - started, answer)
         if self.after_answer is not None:
-            self.after_answer(Answered(served, scope, body, values, predictions, status, answer))
+            self.after_answer(answered)
         return True
 
     async def _by_mlflow(
@@ -354,7 +383,8 @@ class Application:
         return hmac.compare_digest(given, self._bearer or b"")
 
 
-_CODES = {401: "UNAUTHENTICATED", 413: "INVALID_PARAMETER_VALUE", 503: "TEMPORARILY_UNAVAILABLE"}
+_INVALID = "INVALID_PARAMETER_VALUE"
+_CODES = {401: "UNAUTHENTICATED", 413: _INVALID, 422: _INVALID, 503: "TEMPORARILY_UNAVAILABLE"}
 
 
 def _mlflow_timeout() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from mlflow_plugins.deployment.frames import to_frame
 from mlflow_plugins.deployment.mlflow_app import MlflowApp
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.proving import Sample, problem_of, sample_of
+from mlflow_plugins.deployment.question import Question
+from mlflow_plugins.deployment.questions import Questions
 from mlflow_plugins.deployment.served import Output, Predict, Served, Tier, headers_of
+from mlflow_plugins.errors import NoQuestionsError
 from mlflow_plugins.loader import LoadedModel
 from mlflow_plugins.models import GOLDEN, PREDICT_FUNCTIONS
 from modeling.pipeline import Kind
@@ -37,12 +40,14 @@ class _Loaded:
         predict: a frame in the dtypes of the signature to what the pyfunc answers.
         plan: of our own models, what was compiled and verified when it was registered.
         rows: to prove tiers on; none where the model brings none.
+        manifest: what one of our own versions tells about itself.
     """
 
     pyfunc: Any
     predict: Callable[[pd.DataFrame], Any]
     plan: Plan | None = None
     rows: pd.DataFrame | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -69,6 +74,7 @@ def load_served(stored: StoredModel) -> Served:
     choice = _choose(stored.tier or Tier.COMPILED, loaded, sample)
     for tier, problem in choice.refused.items():
         _log.warning("Model %s version %s is not served at tier %s: %s", stored.model, stored.version, tier, problem)
+    questions = _questions(stored, loaded, columns) if choice.predict is not None else None
     return Served(
         model=stored.model,
         version=stored.version,
@@ -84,6 +90,8 @@ def load_served(stored: StoredModel) -> Served:
         examples=sample.examples(3) if sample is not None else (),
         refused=choice.refused,
         signature=_signature(loaded.pyfunc),
+        keys=questions.keys if questions is not None else {},
+        questions=questions,
     )
 
 
@@ -130,7 +138,9 @@ def _verified(stored: StoredModel) -> _Loaded:
     plan = stored_plan(folder)
     if plan is None and stored.tier is Tier.COMPILED:
         plan = _compiled(checked)
-    return _Loaded(pyfunc, getattr(checked.pipeline, function), plan, pd.read_parquet(folder / GOLDEN))
+    return _Loaded(
+        pyfunc, getattr(checked.pipeline, function), plan, pd.read_parquet(folder / GOLDEN), checked.manifest
+    )
 
 
 def _compiled(checked: LoadedModel) -> Plan | None:
@@ -149,6 +159,17 @@ def _foreign(stored: StoredModel) -> _Loaded:
     pyfunc = load_model(stored.folder)
     example = pyfunc.input_example
     return _Loaded(pyfunc, pyfunc.predict, None, example if isinstance(example, pd.DataFrame) else None)
+
+
+def _questions(stored: StoredModel, loaded: _Loaded, columns: Sequence[Column]) -> Questions | None:
+    """How requests by key are read; none where nobody said so, or the version does not tell its key."""
+    if stored.lookup is None or not loaded.manifest:
+        return None
+    try:
+        return Questions(Question.of(loaded.manifest, columns), columns, stored.lookup)
+    except NoQuestionsError as error:
+        _log.info("Model %s version %s: %s", stored.model, stored.version, error)
+        return None
 
 
 def _signature(pyfunc: Any) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from mlflow_plugins.deployment.application import Answered, Application
 from mlflow_plugins.deployment.asgi import Headers, header
+from mlflow_plugins.deployment.completion import asked_as_of
 from mlflow_plugins.deployment.metrics import Gauge
-from mlflow_plugins.request_log.lines import Undecoded
+from mlflow_plugins.request_log.lines import Asked, Undecoded
 from mlflow_plugins.request_log.options import LogOptions
 from mlflow_plugins.request_log.writer import CHAMPION, RequestLog
 
@@ -51,7 +52,10 @@ def _logged(log: RequestLog, answered: Answered) -> bytes:
     served = answered.served
     variant = served.variant or (CHAMPION if served.epoch else BY_NUMBER)
     if answered.values is not None and answered.status == 200:
-        return log.answered(served, answered.values, answered.answer, answered.asked, variant)
+        asked = answered.asked
+        if asked is None and (as_of := asked_as_of(answered.scope)) is not None:
+            asked = Asked(as_of)
+        return log.answered(served, answered.values, answered.answer, asked, variant)
     content_type = (header(answered.scope, b"content-type") or b"").decode("latin-1")
     undecoded = Undecoded(content_type, answered.request, answered.status, answered.answer)
     return log.undecoded(served, undecoded, variant)

@@ -29,6 +29,7 @@ COUNTERS: dict[str, tuple[str, str, Labels]] = {
     "not_finite": ("incumbent_not_finite", "Answers that hold NaN or an infinity", ("model", "version")),
     "swaps": ("incumbent_swaps", "Versions that were to be taken up", ("model", "outcome")),
     "shadow": ("incumbent_shadow", "Answered requests for the challenger", ("model", "version", "outcome")),
+    "lookups": ("incumbent_lookups", "Questions that brought only their key", ("model", "outcome")),
     "unassigned": ("incumbent_unassigned", "Requests of an experiment that name no unit", ("model",)),
 }
 """Each counter of `Counts`: its name without `_total`, what it counts, its labels."""
@@ -57,6 +58,8 @@ class Counts:
         not_finite: answers that hold NaN or an infinity, by model and version.
         swaps: versions that were to be taken up, by model and outcome (`published`, `refused`, `failed`).
         shadow: answered requests for the challenger, by model, version and outcome (`scored`, `failed`, `dropped`).
+        lookups: questions that brought only their key and were answered, by model and outcome (`found`, `missing`,
+            `stale`, and where the store did not answer `unreachable`, `past` or `late`).
         unassigned: requests of an experiment that name no unit, by model.
         latency: by model and path.
     """
@@ -68,6 +71,7 @@ class Counts:
         self.not_finite: Counter[Labels] = Counter()
         self.swaps: Counter[Labels] = Counter()
         self.shadow: Counter[Labels] = Counter()
+        self.lookups: Counter[Labels] = Counter()
         self.unassigned: Counter[Labels] = Counter()
         self.latency: dict[Labels, Latency] = {}
 

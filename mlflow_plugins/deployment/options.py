@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from mlflow_plugins.deployment.served import Tier
@@ -51,6 +53,33 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     redact: bool = False
 
 
+class Gap(StrEnum):
+    """What to do about features that the online store does not give."""
+
+    NULL = "null"  # the model sees a gap
+    REFUSE = "refuse"  # the request is refused
+
+
+class LookupOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where features are read from while somebody waits, and what becomes of those that are not there.
+
+    Attributes:
+        store: address of the online store, as `open_store` reads it.
+        name: what its keys begin with, in Redis.
+        missing: the store knows nothing of an entity.
+        stale: it knows rows, none of which counts any more.
+        unreachable: the store does not answer, not in time, or not about this moment.
+        deadline: seconds that a store on the network may take.
+    """
+
+    store: str
+    name: str = "incumbent"
+    missing: Gap = Gap.NULL
+    stale: Gap = Gap.NULL
+    unreachable: Gap = Gap.REFUSE
+    deadline: float = 0.05
+
+
 class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     """A version to serve, and where it lies.
 
@@ -60,6 +89,7 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
         tier: the highest tier to use; nothing means the highest that proves itself.
         follows: whether it is the champion by the ledger, and gives way to the next one.
         contents: digest of its list of files that the registry recorded, or none.
+        lookup: how a question that brings its keys alone is completed.
     """
 
     model: str
@@ -71,6 +101,7 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     trusted_types: tuple[str, ...] = ()
     follows: bool = False
     contents: str | None = None
+    lookup: LookupOptions | None = None
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow_plugins.deployment.asgi import App, Headers
 from mlflow_plugins.deployment.columns import Column
 from mlflow_plugins.deployment.decoding import Decoder, Values
+
+if TYPE_CHECKING:
+    from mlflow_plugins.deployment.questions import Questions
 
 Predict = Callable[[Sequence[Values]], Any]
 """Columns in the order of the signature to what the model answers, row by row."""
@@ -51,6 +54,7 @@ class Served:
         examples: a few golden rows, for the description.
         signature: inputs and outputs as MLflow writes them, to hold another version against.
         variant: `champion` or `challenger`, where the server follows the ledger.
+        questions: reads requests that bring the key of their question; none where the version does not tell it.
         keys: by which the model's questions are known, where it says so: columns and the types of their values.
     """
 
@@ -70,6 +74,7 @@ class Served:
     signature: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
+    questions: Questions | None = None
 
     def facts(self) -> dict[str, Any]:
         """What `/models` tells of it; `refused` says why a higher tier does not serve it."""

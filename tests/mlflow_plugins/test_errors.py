@@ -35,6 +35,18 @@ MESSAGES = {
         "Column 'seats' holds a value that the fast path does not read; MLflow's code answers."
     ),
     errors.ClientGoneError(): "The client closed the connection before its turn came; the work was dropped.",
+    errors.NoQuestionsError("its manifest does not tell 'types'; register it anew"): (
+        "The version cannot be asked by its keys: its manifest does not tell 'types'; register it anew. "
+        "Requests with every column are answered as ever."
+    ),
+    errors.QuestionError("['visib'] of flight 5 are missing"): (
+        "The question cannot be completed: ['visib'] of flight 5 are missing. Send every column of the model, or "
+        "correct the question; [lookup] says what is done about features that are missing or stale."
+    ),
+    errors.FeaturesUnavailableError("late", "it took longer than 0.05 s."): (
+        "The features of the question cannot be read: it took longer than 0.05 s. Try again later, or send every "
+        "column of the model; [lookup] unreachable = 'null' answers with gaps."
+    ),
     errors.RequestNotLoggedError("/var/requests", "no space is left"): (
         "The answer is withheld, because the request log in /var/requests cannot be written: no space is left. "
         "Free space or mend the folder; with [requests] durability = 'async' answers are given regardless."

@@ -1,0 +1,62 @@
+"""Features of a version, read from the online store while somebody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from feature_store.errors import FeatureStoreError
+from feature_store.online.answers import OnlineFeatures
+from feature_store.online.errors import AskedOfThePastError, OnlineStoreError, ViewNotMaterializedError
+from feature_store.online.opening import open_store
+from feature_store.online.reader import OnlineReader
+from mlflow_plugins.deployment.options import LookupOptions
+from mlflow_plugins.deployment.question import Question
+from mlflow_plugins.errors import FeaturesUnavailableError, QuestionError
+
+_NETWORK = ("redis://", "rediss://", "unix://")
+_PAUSE = 1.0  # seconds after which a store that could not be opened is tried again
+
+
+class FeatureLookup:
+    """Opens the store at the first question, and again after it could not be opened.
+
+    Attributes:
+        waits: whether a read goes over the network, and must not keep others waiting.
+    """
+
+    def __init__(self, question: Question, options: LookupOptions) -> None:
+        self.waits = options.store.startswith(_NETWORK)
+        self._question, self._options = question, options
+        self._read: Callable[[Sequence[Mapping[str, Any]], datetime], OnlineFeatures] | None = None
+        self._failed: tuple[float, FeatureStoreError] | None = None
+
+    def read(self, questions: Sequence[Mapping[str, Any]], as_of: datetime) -> OnlineFeatures:
+        """The features of questions asked at one moment.
+
+        Raises:
+            FeaturesUnavailableError: the store cannot be asked, does not hold the views, or not of this moment.
+            QuestionError: a key is of another type.
+        """
+        try:
+            read = self._read
+            return self._opened()(questions, as_of) if read is None else read(questions, as_of)
+        except AskedOfThePastError as error:
+            raise FeaturesUnavailableError("past", error) from error
+        except (OnlineStoreError, ViewNotMaterializedError) as error:
+            raise FeaturesUnavailableError("unreachable", error) from error
+        except FeatureStoreError as error:
+            raise QuestionError(str(error)) from error
+
+    def _opened(self) -> Callable[[Sequence[Mapping[str, Any]], datetime], OnlineFeatures]:
+        if self._failed is not None and monotonic() - self._failed[0] < _PAUSE:
+            raise self._failed[1]
+        try:
+            store = open_store(self._options.store, readonly=True, name=self._options.name)
+            self._read = OnlineReader(self._question.views, store, types=self._question.types).read
+        except FeatureStoreError as error:
+            self._failed = (monotonic(), error)
+            raise
+        return self._read

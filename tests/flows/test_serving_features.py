@@ -1,0 +1,229 @@
+"""A question that brings its key alone: completed online, logged as it was completed, and never skewed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+from small_data import week, write_small_model
+
+from feature_store.features import features
+from flows.features.materialize import materialize
+from flows.features.parity import parity
+from flows.ingest import ingest
+from flows.requests import compact
+from flows.serving import Chosen, server_options
+from flows.train import train
+from flows.wiring import running
+from lifecycle.moments import iso
+from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.lane import Lane
+from mlflow_plugins.deployment.loading import load_served
+from mlflow_plugins.deployment.options import Access, Limits, LookupOptions, StoredModel
+from mlflow_plugins.deployment.pages import PAGES
+from mlflow_plugins.deployment.routes import Routes
+from mlflow_plugins.deployment.served import Tier
+
+sys.path.append(str(Path(__file__).parents[1] / "mlflow_plugins" / "deployment"))  # for asking, server_process
+
+import server_process
+from asking import Answer, Request, ask
+
+FEATURES = (
+    'request("signal", "noise", "origin"), derived((col("signal") * 2).alias("loud")),'
+    'window(questions, busy=col("signal").mean(), asked=pl.len(), over="24h", by="origin")'
+)
+NOW = iso(week(7))
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, prefect_api: str, empty_mlflow: Path
+) -> Iterator[tuple[Any, str, StoredModel]]:
+    """A loop with a champion whose features are online as of week 7; its model file, and the champion as stored."""
+    import shutil
+
+    from flows.retraining import train_here
+    from flows.settings import Prefect, Settings, State
+    from flows.wiring import build
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "state" / "mlflow").mkdir(parents=True)
+    shutil.copy(empty_mlflow, folder / "state" / "mlflow" / "mlflow.db")
+    settings = Settings(state=State(folder=folder / "state"), prefect=Prefect(api_url=prefect_api))
+    path = str(write_small_model(folder, features=FEATURES, estimator="HistGradientBoostingClassifier(max_iter=20)"))
+    with running(build(settings, start_training=train_here)) as loop:
+        ingest(path, iso(week(6)))
+        assert train(path, iso(week(6))).facts["action"] == "promote"
+        ingest(path, NOW)
+        materialize(path, NOW)
+        yield loop, path, server_options(settings, ["small"], Chosen(workers=1)).models[0]
+
+
+def questions(count: int, first: int = 100_000) -> list[dict[str, Any]]:
+    """Questions that no source has told about yet."""
+    origins = ["east", "north", "west"]
+    return [{"id": first + n, "signal": n / 7 - 2, "noise": n / 11, "origin": origins[n % 3]} for n in range(count)]
+
+
+def offline(loop: Any, path: str, asked: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:
+    """The same questions with every column of the model, computed from the lake."""
+    model = loop.model(path)
+    frame = pl.DataFrame(asked).with_columns(as_of=pl.lit(as_of).cast(pl.Datetime("us", "UTC")))
+    seen = features(model.features, frame, loop.lake, spine=model.spine)
+    return seen.select(name for view in model.features for name in view.names).to_dicts()
+
+
+def records(rows: list[dict[str, Any]]) -> bytes:
+    return json.dumps({"dataframe_records": rows}).encode()
+
+
+def serve(stored: StoredModel, tier: Tier | None = None, **lookup: str) -> Application:
+    """The version in this process, under a policy."""
+    assert stored.lookup is not None
+    options = msgspec.convert({**msgspec.to_builtins(stored.lookup), **lookup}, LookupOptions)
+    application = Application(Limits(), Access(), Lane(ThreadPoolExecutor(1)), PAGES)
+    application.routes = Routes.of([load_served(msgspec.structs.replace(stored, lookup=options, tier=tier))])
+    return application
+
+
+def answer(application: Application, body: bytes, as_of: datetime | str = NOW) -> Answer:
+    text = as_of if isinstance(as_of, str) else iso(as_of)
+    return asyncio.run(ask(application, Request(body, headers=((b"x-incumbent-as-of", text.encode()),))))
+
+
+@pytest.mark.parametrize("tier", [None, Tier.TYPED])
+def test_a_question_with_its_key_alone_answers_the_bytes_of_the_full_request(trained: Any, tier: Tier | None) -> None:
+    loop, path, stored = trained
+    application = serve(stored, tier)
+    as_of = week(7) + timedelta(hours=5)
+    asked = questions(9)
+
+    by_key = answer(application, records(asked), as_of)
+    full = answer(application, records(offline(loop, path, asked, as_of)), as_of)
+    one = answer(application, records(asked[:1]), as_of)
+
+    assert (by_key.status, by_key.body) == (200, full.body)
+    assert one.json()["predictions"][0] == full.json()["predictions"][0]
+    assert application.counts.lookups == {("small", "found"): 10}
+    assert {labels[2] for labels in application.counts.answers} == {"fast"}
+
+
+def test_a_request_with_every_column_is_never_looked_up_with_its_key_or_without(trained: Any, tmp_path: Path) -> None:
+    loop, path, stored = trained
+    application = serve(stored, store=str(tmp_path / "nowhere"))
+    full = offline(loop, path, questions(3), week(7))
+    with_key = [{**row, "id": n} for n, row in enumerate(full)]
+
+    plain, keyed = answer(application, records(full)), answer(application, records(with_key))
+
+    assert (plain.status, keyed.status, keyed.body) == (200, 200, plain.body)
+    assert not application.counts.lookups
+    assert {labels[2] for labels in application.counts.answers} == {"fast"}
+
+
+def test_what_is_missing_is_a_gap_or_refused_as_the_operator_says_and_counted(trained: Any) -> None:
+    loop, path, stored = trained
+    unknown = [{**questions(1)[0], "origin": "nowhere"}]
+    gaps, strict = serve(stored), serve(stored, missing="refuse")
+
+    answered, refused = answer(gaps, records(unknown)), answer(strict, records(unknown))
+
+    assert answered.body == answer(gaps, records(offline(loop, path, unknown, week(7)))).body
+    assert gaps.counts.lookups == {("small", "missing"): 1}
+    assert refused.status == 422
+    assert refused.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "['asked_24h', 'busy_24h'] of id 100000 are missing" in refused.json()["message"]
+    assert strict.counts.refused == {("question",): 1}
+    assert answer(strict, records(questions(1))).status == 200
+
+
+def test_what_is_stale_is_a_gap_or_refused_as_the_operator_says_and_counted(trained: Any) -> None:
+    loop, path, stored = trained
+    later = week(7) + timedelta(days=3)
+    gaps, strict = serve(stored), serve(stored, stale="refuse", missing="refuse")
+
+    answered, refused = answer(gaps, records(questions(2)), later), answer(strict, records(questions(2)), later)
+
+    assert answered.body == answer(gaps, records(offline(loop, path, questions(2), later))).body
+    assert gaps.counts.lookups == {("small", "stale"): 2}
+    assert (refused.status, "are stale" in refused.json()["message"]) == (422, True)
+
+
+def test_a_store_that_is_away_is_never_read_as_missing(trained: Any, tmp_path: Path) -> None:
+    _, _, stored = trained
+    strict = serve(stored, store=str(tmp_path / "nowhere"), missing="null")
+    gaps = serve(stored, store=str(tmp_path / "nowhere"), unreachable="null")
+
+    refused, answered = answer(strict, records(questions(1))), answer(gaps, records(questions(2)))
+
+    assert (refused.status, dict(refused.headers)[b"retry-after"]) == (503, b"1")
+    assert "cannot be reached" in refused.json()["message"]
+    assert strict.counts.refused == {("features",): 1}
+    assert answered.status == 200
+    assert gaps.counts.lookups == {("small", "unreachable"): 2}
+
+
+def test_a_question_about_the_past_of_the_store_is_refused(trained: Any) -> None:
+    refused = answer(serve(trained[2]), records(questions(1)), week(6))
+
+    assert refused.status == 503
+    assert "the online store was written as of" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2021-04-19T00:00:00"])
+def test_a_moment_without_a_zone_is_refused(trained: Any, moment: str) -> None:
+    refused = answer(serve(trained[2]), records(questions(1)), moment)
+
+    assert (refused.status, "x-incumbent-as-of" in refused.json()["message"]) == (422, True)
+
+
+def compacted(loop: Any, path: str, predictions: int) -> Counter[str]:
+    """What was brought into the lake, once that many predictions were; segments are finished by their age."""
+    found = Counter[str]()
+    waiting = threading.Event()
+    while found["predictions"] < predictions and not waiting.wait(0.05):
+        facts = compact(loop, path, week(7)).facts
+        found.update({name: facts[name] for name in ("predictions", "requests", "torn")})
+    return +found
+
+
+@pytest.mark.services
+def test_what_a_server_completed_is_what_the_lake_computes_and_a_planted_skew_is_named_first(trained: Any) -> None:
+    loop, path, _ = trained
+    options = server_options(loop.settings, ["small"], Chosen(workers=1))
+    as_of = week(7) + timedelta(minutes=30)
+    headers = {"x-incumbent-as-of": iso(as_of)}
+    asked = questions(40, first=200_000)
+    wrong = [{**row, "id": 300_000 + n, "busy_24h": row["busy_24h"] + 0.25}
+             for n, row in enumerate(offline(loop, path, questions(12), as_of))]  # fmt: skip
+
+    options = msgspec.structs.replace(options, log=msgspec.structs.replace(options.log, roll_seconds=0.2))
+    with server_process.running(options, loop.settings.folder / "server.log") as server:
+        first = [server.post("/invocations", records([row]), headers)[0] for row in asked]
+        told = compacted(loop, path, 40)
+        same = parity(path, iso(as_of), NOW).facts
+        second = server.post("/invocations", records(wrong), headers)[0]
+        compacted(loop, path, 12)
+    skewed = parity(path, iso(as_of), NOW).facts
+
+    assert {*first, second} == {200}
+    assert told == {"predictions": 40}
+    rows = {row["feature"]: row for row in same["features"]}
+    assert (same["rows"], same["skewed"]) == (40, [])
+    assert (rows["busy_24h"]["checked"], rows["asked_24h"]["checked"]) == (40, 40)
+    assert (skewed["rows"], skewed["skewed"]) == (52, ["busy_24h"])
+    assert skewed["features"][0]["feature"] == "busy_24h"
+    assert (skewed["features"][0]["differing"], skewed["features"][0]["checked"]) == (12, 52)
+    assert skewed["features"][0]["largest"] == pytest.approx(0.25)
