@@ -46,9 +46,12 @@ def predict_by(plan: Plan, columns: Sequence[Column]) -> Predict | None:
         if len(values[0]) > 1:
             return _rows(plan, numbers, values)
         row = [value[0] for value in values]
-        if None in row:
-            row = [math.nan if value is None and number else value for value, number in zip(row, numbers, strict=True)]
-        found = answer_row(row)
+        try:
+            found = answer_row(row)
+        except struct.error:  # a gap among the numbers, which cannot be packed
+            found = answer_row([
+                math.nan if value is None and number else value for value, number in zip(row, numbers, strict=True)
+            ])  # fmt: skip
         if found is None:
             raise UnusualValueError(plan.columns[0])
         return Numbers(found) if flat else Numbers((list(found),))

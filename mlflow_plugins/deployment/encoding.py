@@ -27,6 +27,9 @@ def encode(predictions: Any) -> bytes:
     if isinstance(predictions, np.ndarray) and predictions.dtype == np.float64 and 0 < predictions.ndim < 3:
         return _doubles(predictions)
     if type(predictions) is Numbers:
+        row = predictions[0] if type(predictions[0]) is list else predictions
+        if all(_SMALLEST <= number < _LARGEST for number in row):
+            return b'{"predictions": %b}' % _write(predictions).replace(b",", b", ")
         text = list.__repr__(predictions)
     elif isinstance(predictions, np.ndarray) and predictions.dtype.kind in "fiu":
         text = repr(predictions.tolist())

@@ -20,6 +20,10 @@ AT_ONCE = 1024
 """Rows that do so together: more would not stay in the cache."""
 
 
+Scores = Floats | tuple[float]
+"""Of one row, (k,); a tuple where there is one, because an array of one number costs as much as it."""
+
+
 class Engine(Protocol):
     """Computes the features and the scores of rows."""
 
@@ -32,7 +36,7 @@ class Engine(Protocol):
     def batch(self, trees: Trees) -> Callable[[Floats], Floats]:
         """The same as a function, with everything that does not depend on the rows done beforehand."""
 
-    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
+    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Scores | None]:
         """A function from one row of inputs to its scores, (k,)."""
 
 
@@ -72,17 +76,32 @@ class Numba:
 
         return answer
 
-    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
+    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Scores | None]:
         from modeling.plan import kernel
 
         steps, forest, base = _steps(program), _forest(trees), trees.base
+        layout = _layout(trees)
+        if layout is not None and base.size == 1:
+            return _alone(steps, layout, trees)
         score_row = kernel.score_row
 
-        def answer(inputs: Floats) -> Floats | None:
+        def answer(inputs: Floats) -> Scores | None:
             found: Floats = score_row(inputs, steps, forest, base)
             return found if found.size else None
 
         return answer
+
+
+def _alone(steps: tuple[Any, ...], layout: tuple[Any, ...], trees: Trees) -> Callable[[Floats], Scores | None]:
+    from modeling.plan.kernel import score_alone
+
+    answers, base = trees.answers, float(trees.base[0])
+
+    def answer(inputs: Floats) -> Scores | None:
+        fine, score = score_alone(inputs, steps, layout, answers, base)
+        return (score,) if fine else None
+
+    return answer
 
 
 class Numpy:
@@ -105,8 +124,8 @@ class Numpy:
     def batch(self, trees: Trees) -> Callable[[Floats], Floats]:
         return functools.partial(flat.scores, trees)
 
-    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Floats | None]:
-        def answer(inputs: Floats) -> Floats | None:
+    def row(self, program: Program, trees: Trees) -> Callable[[Floats], Scores | None]:
+        def answer(inputs: Floats) -> Scores | None:
             X = self.features(program, inputs[None, :])
             return None if X is None else self.scores(trees, X)[0]
 

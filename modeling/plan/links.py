@@ -67,9 +67,9 @@ def row_link(links: Sequence[Link]) -> Callable[[Any], tuple[float, ...]]:
         return _yes_or_no
     if links == (Link("flat"),):
         return lambda scores: (float(scores[0]),)
-    return lambda scores: tuple(linked(links, scores[None, :]).ravel().tolist())
+    return lambda scores: tuple(linked(links, np.asarray(scores)[None, :]).ravel().tolist())
 
 
-def _yes_or_no(scores: Floats) -> tuple[float, ...]:
+def _yes_or_no(scores: Any) -> tuple[float, ...]:
     p = float(expit(scores[0]))
     return (1 - p, p)

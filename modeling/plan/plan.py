@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from modeling.pipeline import Kind
-from modeling.plan.engines import Engine, engine
+from modeling.plan.engines import Engine, Scores, engine
 from modeling.plan.features import Program
 from modeling.plan.links import Link, linked, row_link
 from modeling.plan.trees import Trees
@@ -129,7 +129,7 @@ def _row_inputs(inputs: tuple[int, ...], columns: int) -> Callable[[Sequence[Any
     return lambda values: list(chosen(values))
 
 
-def _row_scores(plan: Plan, by: Engine) -> Callable[[Floats], Floats | None]:
+def _row_scores(plan: Plan, by: Engine) -> Callable[[Floats], Scores | None]:
     if isinstance(plan.model, Trees):
         return by.row(plan.program, plan.model)
     return functools.partial(_linear_row, plan.program, plan.model, by)
