@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,13 +31,15 @@ from flows.results import Result
 from flows.score import score
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
-from flows.worth import measure_worth, series_of
-from flows.worth import told as worth_told
+from flows.worth import explained, measure_worth
+from flows.worth_told import log_worth, revised_series, series_of
+from flows.worth_told import told as worth_told
 from lifecycle.actions import Hold
 from lifecycle.errors import NoChampionError
 from lifecycle.evidence import DriftFinding, Evidence
 from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
+from lifecycle.worth import AttributionDrift, Worth
 from monitoring.drift import drift
 from monitoring.figures import drift_figure
 from monitoring.outliers import SCORE
@@ -67,18 +69,42 @@ def _watch(step: Step) -> Result:
     return Result("watch", step.model.name, moment, decided.facts)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the champion was asked, and what is known of it.
+
+    Attributes:
+        answered: its predictions of the current window, as stored.
+        current: the same as drift is measured on: features, `prediction` and `outlier_score`.
+        asked: its predictions since the newest fully labelled window began, with the labels known by now.
+    """
+
+    answered: pl.DataFrame
+    current: pd.DataFrame
+    asked: pl.DataFrame
+
+
 def _monitor(step: Step) -> Result:
     champion = step.loop.champion(step.model)
     if champion is None:
         raise NoChampionError(step.model.name)
     answered = current_predictions(step, champion)
-    current = current_frame(step, champion, answered)
-    evidence = gather(step, champion, current, answered)
+    seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion))
+    evidence = gather(step, champion, seen)
     log_series(step, champion, evidence)
+    links = {}
+    if len(seen.current) and page_is_due(step, evidence):
+        links["Evidently report"] = log_page(step, champion, evidence.drift, seen.current)
+        evidence = with_explanation(evidence, explained(step, champion, answered))
+        log_worth(step, evidence, seen.asked, earlier_evidence(step.loop.ledger, step.model, evidence))
     facts = {**told(evidence, step.model.gate.metric), "_evidence": to_plain(evidence)}
-    due = len(current) and page_is_due(step, evidence)
-    links = {"Evidently report": log_page(step, champion, evidence.drift, current)} if due else {}
     return Result("monitor", step.model.name, iso(step.as_of), facts, links)
+
+
+def with_explanation(evidence: Evidence, drift: AttributionDrift) -> Evidence:
+    """The same evidence, the champion's own attributions added."""
+    worth = evidence.worth or Worth()
+    return replace(evidence, worth=replace(worth, attributions=(*worth.attributions, drift)))
 
 
 def current_predictions(step: Step, champion: Reign) -> pl.DataFrame:
@@ -99,17 +125,16 @@ def current_frame(step: Step, champion: Reign, answered: pl.DataFrame) -> pd.Dat
     return frame.assign(**{SCORE: champion.instruments.extremes.score(seen)})
 
 
-def gather(step: Step, champion: Reign, current: pd.DataFrame, answered: pl.DataFrame) -> Evidence:
+def gather(step: Step, champion: Reign, seen: Seen) -> Evidence:
     """Everything a policy may look at, as it was known at `as_of`."""
     loop, model, as_of = step.loop, step.model, step.as_of
-    asked = join_labels(step, champion)
-    rows = watched(model, asked, as_of)
+    rows = watched(model, seen.asked, as_of)
     evidence = Evidence(
         model=model.name,
         as_of=as_of,
         window=Window.before(as_of, loop.policy_of(model).every),
         champion=champion_facts(champion),
-        drift=measure_drift(champion, current),
+        drift=measure_drift(champion, seen.current),
         performance=performance(model, rows, as_of) if rows.height else None,
         against_previous=against_previous(loop, model, rows),
         ingested=ingest_facts(loop, model, as_of),
@@ -117,7 +142,7 @@ def gather(step: Step, champion: Reign, current: pd.DataFrame, answered: pl.Data
         label_delay_p95=delay_p95(rows),
     )
     earlier = earlier_evidence(loop.ledger, model, evidence)
-    return replace(evidence, worth=measure_worth(step, champion, answered, asked, earlier))
+    return replace(evidence, worth=measure_worth(step, champion, seen.answered, seen.asked, earlier))
 
 
 @task(name="join labels", cache_policy=NO_CACHE)
@@ -172,6 +197,8 @@ def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
     name = f"{step.model.name} version {champion.epoch.version}"
     with step.loop.tracker.series(f"{step.model.name} monitoring", name) as series:
         series.metrics(values, step=window_number(evidence.window, champion), at=evidence.as_of)
+        for one in evidence.worth.revised if evidence.worth else ():
+            series.metrics(revised_series(one), step=window_number(one.window, champion), at=evidence.as_of)
         series.tags({"incumbent.version": str(champion.epoch.version), "incumbent.newest_monitor_run": step.run.run_id})
 
 

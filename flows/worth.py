@@ -12,15 +12,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from feature_store.labels import KNOWN
+from flows.evidence import watched
 from flows.frames import block_numbers, key_names, predictions_table, stored_input
 from flows.judging import calibration, interval, metric_value, row_losses
 from flows.model import Model
 from flows.steps import Step
 from flows.wiring import Reign
-from lifecycle.estimates import Estimate
 from lifecycle.evidence import Evidence
 from lifecycle.moments import Window
 from lifecycle.worth import (
+    AttributionDrift,
     Calibration,
     ClientFinding,
     EstimatedPerformance,
@@ -31,6 +32,8 @@ from lifecycle.worth import (
     SegmentFinding,
     Worth,
 )
+from modeling.attribution import attributions
+from monitoring.attribution_drift import attribution_drift, changed_effects
 from monitoring.clients import odd_clients
 from monitoring.estimation import estimates, reconciled
 from monitoring.fairness import fairness_gaps
@@ -65,7 +68,7 @@ def labelled(model: Model, rows: pl.DataFrame) -> LabelledRows | None:
 def measure_worth(
     step: Step, champion: Reign, current: pl.DataFrame, asked: pl.DataFrame, earlier: Sequence[Evidence]
 ) -> Worth:
-    """Everything but attributions, which are made when a page is due.
+    """Everything but the champion's own attributions, which are made when a page is due.
 
     Args:
         current: the champion's predictions of the current window.
@@ -73,8 +76,7 @@ def measure_worth(
         earlier: evidence of past windows, newest first.
     """
     model = step.model
-    final = asked.filter(pl.col("as_of") <= step.as_of - model.wait) if asked.height else asked
-    known = labelled(model, final)
+    known = labelled(model, watched(model, asked, step.as_of))
     instruments = champion.instruments
     return Worth(
         estimated=estimated(step, instruments, current),
@@ -85,7 +87,21 @@ def measure_worth(
         fairness=gaps(model, known),
         outliers=_outliers(step, champion, current),
         clients=clients(step, current),
+        attributions=(changed_effects(known, seed=model.seed),) if known is not None else (),
     )
+
+
+@task(name="explain", cache_policy=NO_CACHE)
+def explained(step: Step, champion: Reign, current: pl.DataFrame) -> AttributionDrift:
+    """The champion's attributions on the window against those on its reference: what it leans on now."""
+    names = [*champion.loaded.columns]
+    usual = champion.reference.frame[names]
+    features = stored_input(current, step.model)[names] if current.height else usual.iloc[:0]
+    before, now = (
+        attributions(champion.loaded.pipeline, rows, usual, champion.loaded.task, seed=step.model.seed)
+        for rows in (usual, features)
+    )
+    return attribution_drift(before.columns, before.values, now.values)
 
 
 def window_of(step: Step) -> Window:
@@ -226,47 +242,3 @@ def clients(step: Step, current: pl.DataFrame) -> tuple[ClientFinding, ...]:
     read = [name for name in features.columns if name != client]
     asked = features.assign(**{client: ordered[client].to_numpy()}) if client not in features else features
     return odd_clients(asked, read, client=client)
-
-
-def series_of(worth: Worth, metric: str) -> dict[str, float]:
-    """What the version's time series keeps of it, one point a window."""
-    values: dict[str, float] = {}
-    for one in worth.estimated:
-        if one.estimate is not None:
-            values |= _limits(f"estimated.{one.metric}", one.estimate, limits=one.metric == metric)
-    for pair in worth.reconciled:
-        values[f"estimate_error.{pair.metric}"] = pair.realised - pair.estimated.value
-    if worth.calibration and worth.calibration.error:
-        values |= _limits("calibration_error", worth.calibration.error)
-    if worth.calibration and worth.calibration.slope:
-        values["calibration_slope"] = worth.calibration.slope.value
-    values["weak_segments"] = float(sum(one.weak for one in worth.segments))
-    if worth.outliers and worth.outliers.rows:
-        values["outlier_share"] = worth.outliers.share
-    values |= {f"gap.{one.column}.{one.rate}": one.gap.value for one in worth.fairness if one.gap is not None}
-    return values
-
-
-def _limits(name: str, estimate: Estimate, *, limits: bool = True) -> dict[str, float]:
-    reach = {f"{name}_low": estimate.low, f"{name}_high": estimate.high} if limits else {}
-    return {name: estimate.value, **reach}
-
-
-def told(worth: Worth, metric: str) -> dict[str, object]:
-    """A few lines for a person."""
-    stated = next((one for one in worth.estimated if one.metric == metric), None)
-    weak = [one.segment for one in worth.segments if one.weak]
-    facts: dict[str, object] = {
-        "estimated": f"{metric} {stated.estimate}, blind to {stated.blind_to}"
-        if stated and stated.estimate
-        else f"unknown: {stated.note if stated else f'{metric} cannot be estimated without labels'}",
-        "weak segments": ", ".join(weak) or "none found",
-    }
-    found = worth.outliers
-    if found is not None:
-        facts["outliers"] = found.note or f"{found.extreme} of {found.rows}, {found.expected:.0%} expected"
-    if found is not None and found.quarantined:
-        facts["set aside"] = found.quarantined
-    if worth.clients:
-        facts["clients"] = ", ".join(one.client for one in worth.clients)
-    return facts

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modeling.calibration import expected_calibration_error, reliability
 from modeling.explanation import Importance
+from modeling.tasks import Floats
 from modeling.training import CandidateScore, EvaluationRows
 
 if TYPE_CHECKING:
@@ -18,15 +19,20 @@ _MOST_BARS = 20
 
 def reliability_figure(rows: EvaluationRows) -> Figure:
     """Observed against predicted share, of the challenger and of the champion if there is one."""
+    answers = {"challenger": rows.challenger} | ({} if rows.champion is None else {"champion": rows.champion})
+    return reliability_of(rows.y, answers)
+
+
+def reliability_of(y: Floats, answers: Mapping[str, Floats]) -> Figure:
+    """Observed against predicted share, one line a model by its name."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--")
-    answers = {"challenger": rows.challenger} | ({} if rows.champion is None else {"champion": rows.champion})
     for name, p in answers.items():
-        table = reliability(rows.y, p)
-        label = f"{name} (error {expected_calibration_error(rows.y, p):.3f})"
+        table = reliability(y, p)
+        label = f"{name} (error {expected_calibration_error(y, p):.3f})"
         axes.plot([one.predicted for one in table], [one.observed for one in table], "o-", label=label)
     axes.set_xlabel("predicted probability")
     axes.set_ylabel("observed share")

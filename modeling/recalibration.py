@@ -55,12 +55,12 @@ def recalibrate(champion: Recalibration, rows: TrainingSet, plan: TrainingPlan) 
     if len(rows) < MIN_ROWS or len(np.unique(y)) < 2:
         return None
     started = time.process_time()
-    model = CalibratedClassifierCV(FrozenEstimator(_within(champion.model)), method="sigmoid", ensemble=False)
+    model = CalibratedClassifierCV(FrozenEstimator(inner(champion.model)), method="sigmoid", ensemble=False)
     model.fit(prepare(rows.X), y)
     return FittedCandidate(NAME, model, len(rows), champion.newest_label, time.process_time() - started, {})
 
 
-def _within(model: Any) -> Any:
+def inner(model: Any) -> Any:
     """The model inside an earlier recalibration, so that sigmoids do not pile up."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lifecycle.evidence import DriftFinding, Performance
+from lifecycle.worth import AttributionDrift, Reconciliation, SegmentFinding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,4 +61,61 @@ def metric_figure(windows: Sequence[Performance], *, gate_value: float | None = 
     axes.set_ylabel(windows[0].metric if windows else "")
     axes.set_xlabel("end of the window (UTC)")
     figure.autofmt_xdate()
+    return figure
+
+
+_MOST = 25
+
+
+def segments_figure(findings: Sequence[SegmentFinding]) -> Figure:
+    """How much worse each part is than all other rows, with its interval; weak ones in red, silent ones left out."""
+    from matplotlib.figure import Figure
+
+    shown = [(one, one.worse) for one in findings if one.worse is not None][:_MOST]
+    figure = Figure(figsize=(7, 1.2 + 0.28 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    for place, (one, worse) in enumerate(shown):
+        reach = [[worse.value - worse.low], [worse.high - worse.value]]
+        axes.errorbar([worse.value], [place], xerr=reach, fmt="o", capsize=2, color=_ALARM if one.weak else _INK)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(shown)), [f"{one.segment} ({one.rows})" for one, _ in shown])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{findings[0].metric if findings else 'loss'} inside minus outside")
+    return figure
+
+
+def estimate_figure(pairs: Sequence[Reconciliation]) -> Figure:
+    """What was estimated without labels, with its interval, and what the labels then said; oldest first."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    ends = np.array([pair.window.end.replace(tzinfo=None) for pair in pairs], dtype="datetime64[us]")
+    axes.fill_between(
+        ends, [pair.estimated.low for pair in pairs], [pair.estimated.high for pair in pairs], color=_QUIET, alpha=0.6
+    )
+    axes.plot(ends, [pair.estimated.value for pair in pairs], "o-", color=_INK, label="estimated without labels")
+    axes.plot(ends, [pair.realised for pair in pairs], "s", color=_ALARM, label="realised")
+    axes.set_ylabel(pairs[0].metric if pairs else "")
+    axes.set_xlabel("end of the window (UTC)")
+    axes.legend()
+    figure.autofmt_xdate()
+    return figure
+
+
+def attribution_figure(drift: AttributionDrift) -> Figure:
+    """Each column's share of all attributions, then and now, largest shift first."""
+    from matplotlib.figure import Figure
+
+    shown = drift.findings[:_MOST]
+    figure = Figure(figsize=(7, 1.4 + 0.32 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(shown))
+    axes.barh(places - 0.2, [one.before for one in shown], height=0.4, color=_QUIET, label="then")
+    axes.barh(places + 0.2, [one.now for one in shown], height=0.4, color=_INK, label="now")
+    axes.set_yticks(places, [one.column for one in shown])
+    axes.invert_yaxis()
+    axes.set_xlabel("share of all attributions")
+    axes.set_title(drift.method, fontsize=9)
+    axes.legend()
     return figure

@@ -55,6 +55,12 @@ class Trees:
         answers: Floats = self.start[0] + self.value[self.leaves(X)].sum(axis=1)
         return answers
 
+    def parts(self, X: Floats) -> Floats:
+        """What each column adds, rows x columns; of trees that each ask one column only."""
+        added = self.value[self.leaves(X)]
+        asked = self.feature[self.roots]
+        return np.stack([added[:, asked == column].sum(axis=1) for column in range(X.shape[1])], axis=1)
+
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """By name, to be stored."""
         return {prefix + name: getattr(self, name) for name in _NAMES}
@@ -87,8 +93,9 @@ def fit_trees(X: Floats, y: Floats, *, trees: int, seed: int, additive: bool = F
         random_state=seed,
         interaction_cst="no_interactions" if additive else None,
     )
+    known = np.where(np.isnan(X).all(axis=0), 0.0, X)  # scikit-learn cannot bin a column without any value
     with threadpool_limits(1):  # so few rows cost threads that wait for each other more than they gain
-        model.fit(X, y)
+        model.fit(known, y)
     return _plain([one for (one,) in model._predictors], np.atleast_1d(np.float64(model._baseline_prediction.item())))
 
 

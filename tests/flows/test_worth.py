@@ -1,0 +1,113 @@
+"""What reaches the evidence of a window: estimates, their reconciliation, parts, outliers, attributions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from small_data import Shape, week, write_small_model
+
+from flows.evidence import noted_evidence
+from flows.ingest import ingest
+from flows.monitor import watch
+from flows.train import train
+from flows.wiring import running
+from lifecycle.moments import iso
+from lifecycle.worth import Worth
+
+PARTS = {
+    "features": 'request("signal", "noise", "origin")',
+    "gate": 'Gate("brier", slices=["origin"], groups=["origin"])',
+    "policy": 'Policy(every="7d", quarantine="0.5%", client="origin")',
+    "estimator": "HistGradientBoostingClassifier(max_iter=30)",
+}
+
+
+@pytest.fixture
+def walked(tmp_path: Path, small_loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Trains at week 6 and watches the windows that are named; their evidence, oldest first, and the loop."""
+
+    def walk(shape: Shape, *numbers: int, **parts: str) -> tuple[list[Worth], Any, Any]:
+        path = str(write_small_model(tmp_path, shape, **PARTS | parts))
+        with running(small_loop()) as loop:
+            ingest(path, iso(week(6)))
+            train(path, iso(week(6)))
+            model = loop.model(path)
+            found = []
+            for number in numbers:
+                watch(path, iso(week(number)))
+                found.append(noted_evidence(loop, model, week(number)).worth)
+        return found, loop, model
+
+    return walk
+
+
+def test_a_window_is_estimated_then_reconciled_and_looked_at_in_parts(walked: Callable[..., Any]) -> None:
+    worths, loop, _ = walked(Shape(weeks=10, rows=6000), 7, 8, 9)
+
+    assert {one.metric for one in worths[0].estimated} >= {"auc", "brier", "f1"}
+    assert all(one.estimate is not None and one.blind_to == "concept drift" for one in worths[0].estimated)
+    pairs = {pair.metric: pair for pair in worths[2].reconciled}
+    assert pairs["brier"].windows == 3
+    assert pairs["brier"].within
+    assert worths[2].calibration.slope.low < 1.2
+    assert {one.segment for one in worths[2].segments if one.declared} >= {"origin=east", "origin=north", "origin=west"}
+    assert {gap.rate for gap in worths[2].fairness} >= {"true positive rate", "share of yes answers"}
+    assert 0 < worths[2].outliers.rows == worths[2].estimated[0].estimate.rows
+    assert [one.final for one in worths[2].revised] == [False]
+    runs = loop.tracker.connection.client.search_runs(_experiment(loop, "small monitoring"))
+    assert {"estimated.brier", "estimate_error.brier", "calibration_slope", "revised.label_coverage"} <= set(
+        runs[0].data.metrics
+    )
+    assert pages(loop) >= {"worth/segments.csv", "worth/fairness.csv", "worth/calibration.png", "worth/segments.png"}
+    assert worths[2].attributions[1].ndcg > 0.9
+
+
+def _experiment(loop: Any, name: str) -> list[str]:
+    return [loop.tracker.connection.client.get_experiment_by_name(name).experiment_id]
+
+
+def pages(loop: Any) -> set[str]:
+    """Files of the newest monitor run; week 9 ends in another month than it starts, so a page is due."""
+    client = loop.tracker.connection.client
+    runs = client.search_runs(_experiment(loop, "small loop"), "tags.`incumbent.step` = 'monitor'")
+    return {file.path for file in client.list_artifacts(runs[0].info.run_id, "worth")}
+
+
+def test_a_meaning_that_turned_is_named_by_the_labels_while_the_estimate_stays_blind(
+    walked: Callable[..., Any],
+) -> None:
+    (_, worth), _, _ = walked(Shape(weeks=10, rows=8000, flip_from=7), 8, 9)
+
+    (brier,) = [pair for pair in worth.reconciled if pair.metric == "brier"]
+    assert not brier.within
+    assert brier.realised > brier.estimated.high + 0.2
+    changed = worth.attributions[0]
+    assert changed.findings[0].column == "signal"
+    assert changed.note == "changed: signal"
+
+
+def test_extreme_rows_are_set_aside_with_a_reason_and_none_is_lost(walked: Callable[..., Any]) -> None:
+    (worth,), loop, _ = walked(Shape(weeks=10, rows=6000, drift_from=6), 7)
+
+    aside = loop.lake.read("quarantine/predictions/small")
+    stored = loop.lake.read("predictions/small")
+    assert worth.outliers.columns[0] == "signal"
+    assert worth.outliers.share > 5 * worth.outliers.expected
+    assert aside.height == worth.outliers.quarantined > 0
+    assert aside["reason"].str.contains("signal=").all()
+    assert set(aside["prediction_id"]) < set(stored["prediction_id"])
+    assert aside.filter(pl.col("score") <= pl.col("limit")).is_empty()
+
+
+def test_a_window_nobody_asked_in_says_so(walked: Callable[..., Any]) -> None:
+    (worth,), _, _ = walked(Shape(weeks=6, rows=4000), 9)
+
+    assert {one.note for one in worth.estimated} == {"no predictions in the window"}
+    assert worth.outliers.note == "no predictions in the window"
+    assert worth.calibration.note == "no label has arrived"
+    assert {gap.note for gap in worth.fairness} == {"no label has arrived"}
+    assert worth.segments == ()
