@@ -17,14 +17,14 @@ from typing import Any
 
 import polars as pl
 
-from feature_store import expectations, feature_view, labels, source, spine
+from feature_store import feature_view, labels, source, spine
 from feature_store.errors import SpecNotReadableError
 from feature_store.source import ALL, INGESTED, Source
 from feature_store.spec_text import code_hash, spec_text
 
 _KINDS = {
     name: kind
-    for module in (expectations, source, spine, labels, feature_view)
+    for module in (source, spine, labels, feature_view)
     for name, kind in vars(module).items()
     if is_dataclass(kind)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from hashlib import sha256
@@ -14,10 +14,16 @@ from typing import Any
 import polars as pl
 
 _SHOWN = 12  # letters of a version that people read and tags carry
+# How rows are read, and what is expected of them, does not change what those mean that are in the lake.
+_ON_THE_WAY_IN = {"read", "expect"}
 
 
 def spec_text(part: Any) -> str:
-    """A source, spine, label or features as canonical JSON: expressions as Polars writes them, code by its hash."""
+    """A source, spine, label or features as canonical JSON: expressions as Polars writes them, code by its hash.
+
+    What is at its default is left out: a release that adds a field leaves the texts of earlier ones as they are,
+    and none changes a default.
+    """
     return canonical(_plain(part))
 
 
@@ -55,13 +61,23 @@ def _plain(part: Any) -> Any:
         case list() | tuple():
             return [_plain(one) for one in part]
         case _ if is_dataclass(part) and not isinstance(part, type):
-            # How rows are read does not change what they mean.
-            named = {one.name: getattr(part, one.name) for one in fields(part) if one.name != "read"}
-            return {type(part).__name__: {name: _plain(value) for name, value in named.items()}}
+            return {type(part).__name__: _fields(part)}
         case _ if callable(part):
             # Where a function lies does not change what it means, and a model file's module has a name of its own.
             return {"function": part.__qualname__, "sha256": code_hash(part)}
     return _plain_value(part)
+
+
+def _fields(part: Any) -> dict[str, Any]:
+    """The fields of a specification that are not at their default, so that a later release may have more of them."""
+    told = {one: _plain(getattr(part, one.name)) for one in fields(part) if one.name not in _ON_THE_WAY_IN}
+    return {one.name: plain for one, plain in told.items() if plain != _default(one)}
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return _plain(field.default_factory())
+    return MISSING if field.default is MISSING else _plain(field.default)
 
 
 def _plain_value(value: Any) -> Any:

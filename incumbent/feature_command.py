@@ -11,6 +11,7 @@ _TOLD = {
     "freshness": "newest times and rows behind each view, and which views are stale",
     "materialize": "bring the online store up to what the lake knew: only what has changed, taken up where a run ended",
     "push": "take the rows of a file in, and bring them online at once",
+    "read": "the features of one entity from the online store, beside what the lake computes for the same moment",
     "parity": "compute logged serving features again, and report every one that was served otherwise",
 }
 
@@ -32,7 +33,9 @@ def add_features(verbs: argparse._SubParsersAction) -> None:  # type: ignore[typ
             verb.add_argument("source", metavar="SOURCE", help="name of a source of the model")
             verb.add_argument("file", metavar="FILE", help="a Parquet or CSV file with the columns of the source")
             verb.add_argument("--batch", metavar="ID", help="an id under which a repetition is recognised as one")
-        if name in {"freshness", "materialize", "push"}:
+        if name == "read":
+            verb.add_argument("entity", metavar="COLUMN=VALUE", nargs="+", help="for example origin=EWR tailnum=N14228")
+        if name in {"freshness", "materialize", "push", "read"}:
             verb.add_argument("--as-of", metavar="MOMENT", help="with a zone; by default this moment")
         verb.add_argument("--json", action="store_true", help="print the result as JSON")
 

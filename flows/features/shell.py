@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
-from flows.errors import EmptyWindowError, SkewFoundError
+from flows.errors import EmptyWindowError, SkewFoundError, SpecError
 from flows.exit_codes import DONE
 from flows.model import Model, load_model
 from flows.results import Result
@@ -23,6 +23,7 @@ def features(given: Namespace) -> int:
         "parity": lambda model, given: model.parity(given.start, given.end),
         "materialize": lambda model, given: model.materialize(given.as_of),
         "push": push,
+        "read": read,
     }
     model = load_model(given.model)
     result = verbs[given.about](model, given)
@@ -38,6 +39,15 @@ def push(model: Model, given: Namespace) -> Result:
 
     read = csv if given.file.endswith(".csv") else parquet
     return model.push(given.source, read(given.file)(), batch=given.batch, as_of=given.as_of)
+
+
+def read(model: Model, given: Namespace) -> Result:
+    """Read the features of an entity that was named column by column."""
+    pairs = [text.partition("=") for text in given.entity]
+    wrong = [column for column, equals, _ in pairs if not equals]
+    if wrong:
+        raise SpecError("entity", wrong[0], "Write COLUMN=VALUE, for example origin=EWR.")
+    return model.read_features({column: value for column, _, value in pairs}, given.as_of)
 
 
 def lineage(given: Namespace) -> int:

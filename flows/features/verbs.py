@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,6 +85,19 @@ class FeatureVerbs:
         pushed = Pushed(source, rows) if batch is None else Pushed(source, rows, batch)
         with looking() as loop:
             return push_rows(loop, self._model, pushed, moment_or_now(as_of))
+
+    def read_features(self, entity: Mapping[str, Any], as_of: Moment = None) -> Result:
+        """What a new question about an entity is told online, beside what the lake computes for the same moment.
+
+        Args:
+            entity: the columns by which its rows are found, for example `{"origin": "EWR", "tailnum": "N14228"}`.
+            as_of: by default this moment.
+        """
+        from flows.features.reading import read_features
+        from flows.running import looking, moment_or_now
+
+        with looking() as loop:
+            return read_features(loop, self._model, entity, moment_or_now(as_of))
 
     def parity(self, start: Moment = None, end: Moment = None) -> Result:
         """Compute the features of logged answers again, and report every one that was served otherwise.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +18,7 @@ from feature_store.feature_view import derived, latest, recency, request, window
 from feature_store.labels import Label, ahead
 from feature_store.source import ALL, INGESTED, Source, after, before
 from feature_store.spec_reading import read_spec
-from feature_store.spec_text import spec_digest, spec_text
+from feature_store.spec_text import spec_digest, spec_text, view_version
 from feature_store.spine import each, every, seen
 
 FLIGHTS = Source(
@@ -78,6 +80,27 @@ def test_it_comes_back_and_means_the_same(part: Any) -> None:
     assert spec_digest(found) == spec_digest(part)
     if isinstance(part, Source):
         assert (found.key, found.available_at) == (part.key, part.available_at)
+
+
+def test_a_text_of_a_release_without_a_field_is_still_what_it_was() -> None:
+    """As a text was written before fields had been added: nothing that is at its default is in it."""
+    text = spec_text(latest(PLANES, "seats"))
+
+    assert json.loads(text) == {
+        "Latest": {
+            "source": {"Source": {"name": "planes", "key": ["tailnum"], "entity": ["tailnum"], "timeless": True}},
+            "columns": ["seats"],
+            "ttl": None,
+            "ago": None,
+        }
+    }
+    assert spec_text(read_spec(text)) == text
+
+
+def test_what_is_expected_of_rows_on_their_way_in_makes_no_other_view() -> None:
+    stricter = replace(FLIGHTS, expect=[within("arr_delay", -60, None)])
+
+    assert view_version(latest(stricter, "arr_delay", ttl="6h")) == view_version(latest(FLIGHTS, "arr_delay", ttl="6h"))
 
 
 def hour_of_day(frame: pl.DataFrame) -> pl.Series:

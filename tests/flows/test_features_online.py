@@ -106,12 +106,20 @@ def they_age_without_a_write(home: Path) -> None:
 
 
 def they_fall_behind_and_come_up(run: Run) -> None:
+    read = ("features", "read", ".", "origin=east", "--as-of", LATER)
+    told = facts(run, *read)
+    assert (told["entity"], told["rows_behind"], told["differing"]) == ({"origin": "east"}, 0, [])
+    assert told["values"] == [{"feature": "busy_24h", "online": None, "status": "stale", "lake": None, "same": True}]
     assert run("ingest", ".", "--as-of", LATER)[0] == DONE
+    told = facts(run, *read)
+    assert (told["rows_behind"] > 0, told["differing"]) == (True, ["busy_24h"])
     (row,) = facts(run, "features", "freshness", ".", "--as-of", LATER)["online"]
     assert row["as_of"] == NOW
     assert row["rows_behind"] > 0
     told = facts(run, "features", "materialize", ".", "--as-of", LATER)
     assert told["records"] == 3
+    told = facts(run, *read)
+    assert (told["rows_behind"], told["differing"], told["values"][0]["status"]) == (0, [], "found")
     code, _, error = run("features", "materialize", ".", "--as-of", NOW)
     assert (code, "Materialize as of a later moment" in error) == (FAILED, True)
 
@@ -144,6 +152,7 @@ def rows_are_pushed(run: Run, home: Path) -> None:
     [
         (FEATURES, ["push", ".", "answers", "x.csv"], USAGE, "reads no source 'answers'. Its sources are"),
         (FEATURES, ["materialize", "."], FAILED, "Ingest the source first"),
+        (FEATURES, ["read", ".", "origin"], USAGE, "entity is 'origin'. Write COLUMN=VALUE, for example origin=EWR"),
         (
             FEATURES.replace(".mean()", ".median()"),
             ["materialize", "."],
