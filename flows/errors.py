@@ -7,6 +7,7 @@ FlowsError
 ├── NotFittedError (RuntimeError)          a Model without fit
 ├── AsOfError (ValueError)                 a flow without a moment to be about
 ├── UnknownPolicyError (ValueError)        a replay policy that has no name here
+├── AlertBlockNotFoundError (LookupError)  a notification block that Prefect does not have
 ├── UnknownDeploymentError (LookupError)   a verb that is not deployed
 ├── BatchRefusedError (ValueError)         the data said no
 ├── GateRefusedError (RuntimeError)        a gate said no
@@ -97,11 +98,23 @@ class UnknownDeploymentError(FlowsError, LookupError):
         )
 
 
+class AlertBlockNotFoundError(FlowsError, LookupError):
+    """A notification block that Prefect does not have."""
+
+    def __init__(self, block: str, owner: str) -> None:
+        super().__init__(
+            f"Alerts for {owner!r} go to the block {block!r}, which Prefect does not have. Make it in Prefect's UI "
+            f"under Blocks, or correct [alerts] blocks, which names it TYPE/NAME."
+        )
+
+
 class BatchRefusedError(FlowsError, ValueError):
     """The data said no."""
 
-    def __init__(self, source: str, problem: str) -> None:
+    def __init__(self, source: str, problem: str, columns: Iterable[str] = ()) -> None:
         self.source = source
+        self.problem = problem
+        self.columns = tuple(columns)
         super().__init__(
             f"The batch of {source!r} was refused and nothing of it was stored: {problem}. "
             f"Correct the source, then run the same command again."

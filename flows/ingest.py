@@ -16,6 +16,7 @@ from feature_store.feature_view import Latest
 from feature_store.ingest import IngestResult, ingest_batch
 from feature_store.lake import Lake
 from feature_store.source import Source
+from feature_store.suite import STOP
 from feature_store.tables import source_digest, table_of
 from feature_store.validation_page import validation_page
 from flows.errors import BatchRefusedError
@@ -97,7 +98,8 @@ def refuse(step: Step, batches: Mapping[str, IngestResult], page: str) -> None:
     for name, result in batches.items():
         if result.stopped:
             create_link_artifact(page, link_text=f"Validation of {name}", key=artifact_key(step.model.name, "refused"))
-            raise BatchRefusedError(name, result.stopped)
+            columns = dict.fromkeys(one.column for one in result.checks if one.otherwise == STOP and not one.passed)
+            raise BatchRefusedError(name, result.stopped, columns)
 
 
 def newest_event(source: Source, lake: Lake, as_of: datetime) -> datetime | None:

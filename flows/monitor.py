@@ -12,7 +12,7 @@ import polars as pl
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.decide import decide, earlier_evidence
+from flows.decide import earlier_evidence
 from flows.evidence import (
     against_previous,
     asked_lately,
@@ -25,10 +25,7 @@ from flows.evidence import (
     watched,
 )
 from flows.frames import stored_input
-from flows.ingest import ingest
-from flows.requests import compact
 from flows.results import Result
-from flows.score import score
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
 from flows.worth import explained, measure_worth
@@ -50,23 +47,6 @@ from monitoring.report import write_report
 def monitor(model: str, as_of: str | None = None) -> Result:
     """Look at the window that ends at `as_of`: evidence every time, the page monthly and at every alarm."""
     return carry_out("monitor", model, as_of, _monitor)
-
-
-@flow(name="watch", flow_run_name=run_name)
-def watch(model: str, as_of: str | None = None) -> Result:
-    """One window of the loop as a schedule runs it: take in what is new, look at it, and decide."""
-    return carry_out("watch", model, as_of, _watch)
-
-
-def _watch(step: Step) -> Result:
-    moment = iso(step.as_of)
-    ingest(step.reference, moment)
-    if step.loop.champion(step.model) is not None:
-        compact(step.loop, step.reference, step.as_of)  # before scoring, which leaves out what was answered
-        score(step.reference, moment)
-        monitor(step.reference, moment)
-    decided = decide(step.reference, moment)
-    return Result("watch", step.model.name, moment, decided.facts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Deployments with schedules, and the automation that starts a training when the policy asks for one."""
+"""Deployments with schedules, and the automations on events of ours."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.deployments import run_deployment
-from prefect.events.actions import RunDeployment
-from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
 from prefect.schedules import Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from flows.alerting import ALERT_EVENT
+from flows.automations import automate, retrains, tells
 from flows.errors import UnknownDeploymentError
 from flows.features.held import looked_up
 from flows.features.materialize import refresh
 from flows.model import Model
-from flows.monitor import watch
 from flows.requests import compact_requests
 from flows.results import Result
 from flows.retraining import RETRAIN_EVENT
 from flows.score import score
 from flows.settings import Settings
 from flows.train import train
+from flows.watch import watch
 from flows.wiring import Loop
 from lifecycle.moments import iso, spell
 
@@ -46,6 +46,7 @@ _CALENDAR = timedelta(days=30)
 _REFRESH = timedelta(hours=1)  # where `[online] every` says nothing
 _COMPACTION = timedelta(hours=1)
 _PATIENCE = 600.0  # seconds that `trigger` waits for a worker to finish
+_NOBODY = "name a notification block of Prefect's in [alerts] blocks, and the owner is told"
 _NOT_AWAITED: dict[str, Any] = {"_sync": True}  # in a notebook Prefect otherwise answers with something to await
 
 
@@ -69,7 +70,8 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
     if "materialize" in verbs_of(model):
         schedules["materialize"] = _every(refreshed or _REFRESH, anchor, active=refreshed is not None)
     ids = {verb: _register(loop.settings, model, verb, schedule) for verb, schedule in schedules.items()}
-    automation = _automate(model, ids["train"])
+    automation = automate(retrains(model, ids["train"]))
+    telling = tells(model, loop.settings.alerts.blocks)
     pages = {f"{verb} deployment": f"{loop.settings.prefect_url}/deployments/deployment/{ids[verb]}" for verb in ids}
     facts = {
         "monitor": f"every {spell(every)} from {iso(anchor)}: ingest, score, monitor, decide",
@@ -78,6 +80,7 @@ def deploy(loop: Loop, model: Model, anchor: datetime) -> Result:
         **({"materialize": _told_refresh(refreshed)} if "materialize" in ids else {}),
         "requests": f"every {spell(_COMPACTION)}: what scoring servers logged goes into the lake",
         "automation": automation,
+        "alerts": automate(telling) if telling else f"{ALERT_EVENT} is emitted; {_NOBODY}",
         "next": "incumbent up",
     }
     return Result("deploy", model.name, iso(anchor), facts, pages, ids)
@@ -173,41 +176,3 @@ def _ensure_pool(name: str) -> None:
                 client.create_work_pool(WorkPoolCreate(name=name, type="process"))
             except ObjectAlreadyExists:
                 return  # somebody else deployed at the same moment
-
-
-def _automate(model: Model, train_id: str) -> str:
-    """Start the train deployment whenever the policy asks for it. A known automation is renewed; off stays off."""
-    wanted = _automation(model, train_id)
-    with get_client(sync_client=True) as client:
-        known = client.read_automations_by_name(wanted.name)
-        if not known:
-            client.create_automation(wanted)
-            return wanted.name
-        wanted.enabled = known[0].enabled
-        client.update_automation(known[0].id, wanted)
-        for extra in known[1:]:
-            client.delete_automation(extra.id)
-    return wanted.name
-
-
-def _automation(model: Model, train_id: str) -> AutomationCore:
-    return AutomationCore(
-        name=f"{model.name}: retrain when the policy says so",
-        description=(
-            f"A decision to retrain {model.name} (drift, worse, age) emits {RETRAIN_EVENT}; this starts its training."
-        ),
-        trigger=EventTrigger(
-            expect={RETRAIN_EVENT},
-            match={"prefect.resource.id": f"incumbent.model.{model.name}"},
-            posture=Posture.Reactive,
-            threshold=1,
-            within=timedelta(0),
-        ),
-        actions=[
-            RunDeployment(
-                source="selected",
-                deployment_id=train_id,
-                parameters={"model": model.reference, "as_of": "{{ event.payload.as_of }}"},
-            )
-        ],
-    )

@@ -82,6 +82,12 @@ class LedgerTable(_Table):
     url: SecretStr | None = None
 
 
+class Alerts(_Table):
+    """Who is told by what: for each owner of a model, or `*` for all others, a notification block of Prefect's."""
+
+    blocks: dict[str, str] = {}
+
+
 class Loading(_Table):
     """What a stored model may consist of, beyond the list in our code."""
 
@@ -162,6 +168,7 @@ class Settings(BaseSettings):
     lake: LakeTable = LakeTable()
     online: OnlineTable = OnlineTable()
     ledger: LedgerTable = LedgerTable()
+    alerts: Alerts = Alerts()
     loading: Loading = Loading()
     serving: Serving = Serving()
     lookup: LookupTable = LookupTable()

@@ -6,7 +6,7 @@ process of a worker, has none yet and builds one from the settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from flows.model import Model, load_model
 from flows.servers import addressed
 from flows.settings import Settings, read_settings
 from flows.sharing import Fits
+from lifecycle.alerts import Alert
 from lifecycle.decisions import Epoch
 from lifecycle.errors import NoChampionError
 from lifecycle.policies import Policy
@@ -58,6 +59,7 @@ class Loop:
         read: how a source's rows are read; replay reads each source once.
         start_training: how a `Retrain` is carried out: here and now, or by an event that starts the deployment.
         policy: replaces the model's own policy, in replay.
+        tell_owner: how an alert is sent, with the pages it links to; none in a replay, a backfill and by hand.
         fits: what other policies of the same replay have fitted; none outside of one.
     """
 
@@ -69,6 +71,7 @@ class Loop:
     tracker: MlflowTracker
     start_training: Callable[[Model, datetime], None]
     read: Callable[[Source], pl.DataFrame]
+    tell_owner: Callable[[Alert, Mapping[str, str]], None] | None = None
     policy: Policy | None = None
     models: dict[str, Model] = field(default_factory=dict)
     loaded: dict[tuple[str, int], tuple[LoadedModel, Reference, Instruments | None]] = field(default_factory=dict)
@@ -157,8 +160,10 @@ def current_loop() -> Loop:
     """The current loop; in a worker's process it is built from the settings at the first use."""
     loop = _current.get()
     if loop is None:
+        from flows.alerting import emit_alert
         from flows.retraining import ask_for_training
 
         loop = build(addressed(read_settings()), start_training=ask_for_training)
+        loop.tell_owner = emit_alert
         _current.set(loop)
     return loop

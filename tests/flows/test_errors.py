@@ -41,6 +41,11 @@ MESSAGES = [
         "No policy is called 'weekly'. Choose from ['drift', 'never'], several with a comma between.",
     ),
     (
+        errors.AlertBlockNotFoundError("slack-webhook/ops", "ops@example.com"),
+        "Alerts for 'ops@example.com' go to the block 'slack-webhook/ops', which Prefect does not have. "
+        "Make it in Prefect's UI under Blocks, or correct [alerts] blocks, which names it TYPE/NAME.",
+    ),
+    (
         errors.UnknownDeploymentError("late", "score", ["train", "watch"]),
         "Model 'late' has no deployment of 'score'. Run incumbent deploy first; it makes ['train', 'watch'].",
     ),

@@ -14,9 +14,10 @@ from flows.checking import check
 from flows.evidence import labelled_predictions
 from flows.ingest import ingest
 from flows.model import load_model
-from flows.monitor import monitor, watch
+from flows.monitor import monitor
 from flows.score import score
 from flows.train import train
+from flows.watch import watch
 from flows.wiring import running
 from lifecycle.moments import Window, iso
 from lifecycle.ports import Alias

@@ -9,8 +9,8 @@ from typing import Any
 from small_data import Shape, week, write_small_model
 
 from flows.ingest import ingest
-from flows.monitor import watch
 from flows.train import train
+from flows.watch import watch
 from flows.wiring import running
 from lifecycle.actions import Promote
 from lifecycle.moments import iso

@@ -18,8 +18,8 @@ from flows.errors import BatchRefusedError, EmptyWindowError
 from flows.expecting import expect
 from flows.ingest import ingest
 from flows.model import load_model
-from flows.monitor import watch
 from flows.train import train
+from flows.watch import watch
 from flows.wiring import Loop, running
 from lifecycle.moments import iso
 

@@ -13,10 +13,10 @@ from live_folder import PrefectApi
 from small_data import Shape, week, write_small_model
 
 from flows.ingest import ingest
-from flows.monitor import watch
 from flows.retraining import train_here
 from flows.settings import Prefect, Settings, State
 from flows.train import train
+from flows.watch import watch
 from flows.wiring import build, running
 from lifecycle.moments import iso
 

@@ -1,0 +1,122 @@
+"""The owner told: what a window or a failed run shows of a new cause, once, as a Prefect event with links.
+
+An automation that `deploy` makes answers the event with a notification. Places that were told are noted in the
+journal, so that a cause that goes on, or a run that is tried again, is not told again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.events import emit_event
+from prefect.flows import Flow
+from prefect.runtime import flow_run as this_run
+
+from flows.decide import earlier_evidence
+from flows.errors import BatchRefusedError
+from flows.evidence import noted_evidence
+from flows.model import Model
+from flows.places import places_of
+from flows.steps import Step, artifact_key, step_key
+from flows.wiring import Loop, current_loop
+from lifecycle.alerts import HEALTH, VALIDATION, Alert, Symptom, alerts_of, symptoms_of
+from lifecycle.evidence import Evidence
+from lifecycle.moments import Window, iso, parse_moment
+
+ALERT_EVENT = "incumbent.alert"
+"""Emitted once for each new cause; its payload holds owner, title, what was seen, and the pages to look at."""
+
+_MEMORY = 2
+"""Windows without a symptom after which the same cause is a new one."""
+
+
+def tell_of_window(step: Step, links: Mapping[str, str], further: Sequence[Symptom] = ()) -> list[str]:
+    """Tell of the causes that the window's evidence shows and the windows before it did not; their titles.
+
+    Args:
+        links: pages by name.
+        further: what was seen beside the evidence, at parts of the system.
+    """
+    loop, model = step.loop, step.model
+    evidence, made_of = noted_evidence(loop, model, step.as_of), places_of(model)
+    earlier = earlier_evidence(loop.ledger, model, evidence)[:_MEMORY]
+    known = {one.place for past in earlier for one in symptoms_of(past, made_of)} | told_before(loop, model, step.as_of)
+    seen = symptoms_of(evidence, made_of)
+    # A part of the system is no cause of what is seen at the model.
+    alerts = (*alerts_of(evidence, model.owner, seen, known), *alerts_of(evidence, model.owner, further, known))
+    return send(loop, model, alerts, links)
+
+
+def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell that a scheduled run did not end well: of the batch that was refused, or of the error."""
+    loop = current_loop()
+    model = loop.model(str(flow_run.parameters["model"]))
+    as_of = parse_moment(flow_run.parameters.get("as_of") or flow_run.expected_start_time or "")
+    evidence = Evidence(model.name, as_of, Window.before(as_of, loop.policy_of(model).every))
+    seen = list(_of_failure(flow.name, state))
+    send(loop, model, alerts_of(evidence, model.owner, seen, told_before(loop, model, as_of)), {})
+
+
+def _of_failure(name: str, state: State[Any]) -> Iterator[Symptom]:
+    error = state.result(raise_on_failure=False) if state.is_failed() else None
+    if isinstance(error, BatchRefusedError):
+        for place in [f"{error.source}.{column}" for column in error.columns if column] or [error.source]:
+            yield Symptom(VALIDATION, place, f"refused: {error.problem}")
+        return
+    told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(state.message)
+    yield Symptom(HEALTH, f"flow {name}", told)
+
+
+def told_before(loop: Loop, model: Model, as_of: datetime) -> set[str]:
+    """Places that were told in this window or those just before, also where the run failed afterwards."""
+    every = loop.policy_of(model).every
+    notes = [loop.journal.finished(_note(model, as_of - every * back)) for back in range(_MEMORY + 1)]
+    return {place for note in notes if note for place in json.loads(note)}
+
+
+def _note(model: Model, as_of: datetime) -> str:
+    return step_key("told", model, as_of)
+
+
+def send(loop: Loop, model: Model, alerts: Sequence[Alert], links: Mapping[str, str]) -> list[str]:
+    """Send alerts where this loop tells anybody, and note them; their titles."""
+    if loop.tell_owner is None or not alerts:
+        return []
+    for alert in alerts:
+        loop.tell_owner(alert, links)
+    places = sorted({one.place for alert in alerts for one in alert.symptoms})
+    loop.journal.finish(_note(model, alerts[0].as_of), json.dumps(places))
+    return [alert.title for alert in alerts]
+
+
+def emit_alert(alert: Alert, links: Mapping[str, str]) -> None:
+    """Send an alert as Prefect's event, and leave it on the page of the flow run."""
+    pages = {**links, **_run_page()}
+    lines = "\n".join(f"- {line}" for line in alert.lines)
+    emit_event(
+        event=ALERT_EVENT,
+        resource={"prefect.resource.id": f"incumbent.model.{alert.model}", "prefect.resource.name": alert.model},
+        payload={
+            "owner": alert.owner,
+            "title": alert.title,
+            "as_of": iso(alert.as_of),
+            "seen": lines,
+            "links": "\n".join(f"{name}: {url}" for name, url in pages.items()),
+        },
+        id=UUID(alert.alert_id),
+    )
+    if this_run.id:
+        linked = " · ".join(f"[{name}]({url})" for name, url in pages.items())
+        text = f"**{alert.title}**\n\nOwner: {alert.owner}\n\n{lines}\n\n{linked}\n"
+        create_markdown_artifact(text, key=artifact_key(alert.model, "alert"), description=alert.title)
+
+
+def _run_page() -> dict[str, str]:
+    page = this_run.ui_url if this_run.id else None
+    return {"Prefect run": page} if page else {}

@@ -1,0 +1,33 @@
+"""Watch: one window of the loop as a schedule runs it, and the owner told of what is new."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.alerting import tell_of_failure, tell_of_window
+from flows.decide import decide
+from flows.ingest import ingest
+from flows.monitor import monitor
+from flows.requests import compact
+from flows.results import Result
+from flows.score import score
+from flows.steps import Step, carry_out, run_name
+from lifecycle.moments import iso
+
+
+@flow(name="watch", flow_run_name=run_name, on_failure=[tell_of_failure], on_crashed=[tell_of_failure])
+def watch(model: str, as_of: str | None = None) -> Result:
+    """One window of the loop as a schedule runs it: take in what is new, look at it, decide, and tell the owner."""
+    return carry_out("watch", model, as_of, _watch)
+
+
+def _watch(step: Step) -> Result:
+    moment = iso(step.as_of)
+    links = dict(ingest(step.reference, moment).links)
+    if step.loop.champion(step.model) is not None:
+        compact(step.loop, step.reference, step.as_of)  # before scoring, which leaves out what was answered
+        score(step.reference, moment)
+        links |= monitor(step.reference, moment).links
+    decided = decide(step.reference, moment)
+    told = tell_of_window(step, links)
+    return Result("watch", step.model.name, moment, {**decided.facts, **({"alerts": told} if told else {})})
