@@ -12,8 +12,8 @@ from small_data import Shape, week, write_small_model
 
 from flows.evidence import noted_evidence
 from flows.ingest import ingest
-from flows.monitor import watch
 from flows.train import train
+from flows.watch import watch
 from flows.wiring import running
 from lifecycle.moments import iso
 from lifecycle.worth import Worth
