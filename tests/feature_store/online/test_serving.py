@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import polars as pl
 import pytest
@@ -21,7 +23,7 @@ from feature_store.online.errors import (
     ViewNotMaterializedError,
 )
 from feature_store.online.lmdb_store import LmdbStore
-from feature_store.online.materialize import materialize
+from feature_store.online.materialize import materialize, materializing
 from feature_store.online.plan import OnlineViews
 from feature_store.online.push import Rows, push
 from feature_store.online.reader import OnlineReader
@@ -105,6 +107,34 @@ def test_pushed_rows_reach_lake_and_reader_once(lake, open_store) -> None:
     assert again.online.records == 0
     assert reader.read([{"origin": "JFK"}], at(2)).values()["wind"] == 5.0
     assert lake.read("sources/weather").height == 2
+
+
+def test_a_reader_beside_a_run_loses_no_read(lake, open_store) -> None:
+    entities = [f"origin {number}" for number in range(300)]
+    for hour in (0, 1):
+        batch = rows(*((name, hour, 0, float(hour)) for name in entities))
+        ingest_batch(weather, batch, lake, as_of=at(hour), batch=str(hour))
+        if hour == 0:
+            materialize(ONLINE, lake, open_store(), as_of=at(0))
+    reader = OnlineReader(ONLINE, open_store(readonly=True), types=TYPES)
+    asked, seen_, stop = [{"origin": name} for name in entities], set(), Event()
+
+    def read_on() -> int:
+        times = 0
+        while not stop.is_set() or not times:
+            seen_.update(row[0] for row in reader.read(asked, at(1)).rows)
+            times += 1
+        return times
+
+    with ThreadPoolExecutor() as beside:
+        reading = beside.submit(read_on)
+        for _ in materializing(ONLINE, lake, open_store(), as_of=at(1), chunk_rows=10):
+            assert not reading.done() or reading.result()
+        stop.set()
+        assert reading.result() > 0
+
+    assert seen_ <= {0.0, 1.0}
+    assert {row[0] for row in reader.read(asked, at(1)).rows} == {1.0}
 
 
 def test_a_late_row_with_an_old_availability_still_gets_in(lake, open_store) -> None:
