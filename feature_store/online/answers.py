@@ -23,7 +23,7 @@ Statuses = Mapping[int, Status | tuple[Status, ...]]
 """By the place of a question, for all features of a part or for each; what is not there is FOUND."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: every read makes one, and that would take four times as long
 class OnlineFeatures:
     """The features of n questions.
 

@@ -57,8 +57,11 @@ class LmdbStore:
         file = self._file
         with file.resizing:
             try:
-                with file.environment.begin() as transaction:
+                transaction = file.environment.begin()
+                try:
                     return list(map(transaction.get, keys))
+                finally:
+                    transaction.abort()
             except lmdb.MapResizedError:
                 file.environment.set_mapsize(0)
             except lmdb.Error as error:

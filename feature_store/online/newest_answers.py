@@ -35,6 +35,7 @@ class NewestAnswers:
         self._readers = readers(layout.types)
         self._nothing: Row = (None,) * len(part.names)
         self._decode = self._decoder()
+        self.quick = self._quick_answer()
 
     def answers(self, raws: Sequence[bytes | None], at: int, own: Digests | None) -> tuple[list[Row], Statuses]:
         """The values for n records read at `at` (microseconds), None where there is no record.
@@ -54,6 +55,18 @@ class NewestAnswers:
         else:
             rows = [None if raw is None else decode(raw, at) for raw in raws]
         return (rows, {}) if None not in rows else self._slowly(rows, raws, at, own)
+
+    def _quick_answer(self) -> Callable[[bytes, int], Row | None]:
+        """From one record to its first block's values, where that is the answer; None where one must look further."""
+        if self._decode is not None:
+            return self._decode
+        unpack = self._fast
+
+        def values(raw: bytes, at: int) -> Row | None:
+            row = unpack(raw)
+            return row[2:] if row[0] <= at < row[1] else None
+
+        return values
 
     def _decoder(self) -> Callable[[bytes, int], Row | None] | None:
         """How to read a record whose first block is the answer, unless its cells are the values already."""

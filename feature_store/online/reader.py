@@ -19,6 +19,7 @@ from feature_store.online.cells import as_microseconds
 from feature_store.online.errors import ViewNotMaterializedError
 from feature_store.online.keys import NoEntity, Question, encoder
 from feature_store.online.newest_answers import NewestAnswers
+from feature_store.online.one_question import nothing_at_once, one_question
 from feature_store.online.own_rows import OwnRows
 from feature_store.online.plan import NewestRow, OnlineViews, Part
 from feature_store.online.store import OnlineStore
@@ -75,6 +76,7 @@ class OnlineReader:
         places = [made.index(name) for name in self.names]
         self._plain = bool(self._looked) and made == list(self.names) == [n for one in online.parts for n in one.names]
         self._arranged = _arrangement(places)
+        self._one = self._short_way(builds)
 
     @property
     def types(self) -> dict[str, pl.DataType]:
@@ -97,6 +99,10 @@ class OnlineReader:
             at = as_microseconds(as_of)
         except TypeError as error:
             raise NaiveMomentError("as_of", as_of) from error
+        if len(questions) == 1:
+            row = self._one(questions[0], at)
+            if row is not None:
+                return OnlineFeatures(self.names, [row], {})
         rows, odd = self._from_store(questions, at)
         if self._plain:
             return OnlineFeatures(self.names, rows, odd)
@@ -148,6 +154,14 @@ class OnlineReader:
         inputs, types = types_of(build.shape.inputs), types_of(build.shape.features)
         answers = NewestAnswers(part, inputs) if isinstance(part, NewestRow) else WindowAnswers(part, inputs, types)
         return _Looked(part, encoder(bytes.fromhex(build.prefix), key), answers, types)
+
+    def _short_way(self, builds: Sequence[Build]) -> Callable[[Question, int], Row | None]:
+        keys = [types_of(build.shape.key) for build in builds]
+        if not self._plain or self._own is not None or any(key != keys[0] for key in keys):
+            return nothing_at_once
+        prefixes = [bytes.fromhex(build.prefix) for build in builds]
+        quick = [one.answers.quick for one in self._looked]
+        return one_question(keys[0], list(zip(prefixes, quick, strict=True)), self._store)
 
     def _brought(self, questions: Sequence[Question], as_of: datetime) -> list[Row]:
         """What questions bring, and what is made of that alone."""

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-FORMAT = 1
+FORMAT = 2
 """The layout of records and catalog. A store of another one is refused: it is made again by `materialize`."""
 
 FORMAT_KEY = b"\x00format"

@@ -1,7 +1,8 @@
-"""Whole tiles of rows summed up, without loss, for all entities at once."""
+"""Tiles of rows summed up from each on to the newest row, without loss, for all entities at once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +48,67 @@ def float_parts(values: Floats, tiles: Ranges) -> tuple[Floats, Ints]:
             rest[which], lost = _two_sum(rest[which], lost)
             unsure[which] |= lost != 0
     unsure |= ~np.isfinite(total)
-    counts = np.where(sizes == 0, 0, 1 + (rest != 0))
     slow = {int(one): exact_parts(values[tiles.low[one] : tiles.high[one]].tolist()) for one in np.flatnonzero(unsure)}
+    return _side_by_side(total, rest, slow)
+
+
+def accumulated_parts(parts: Floats, sizes: Ints, counts: Ints) -> tuple[Floats, Ints]:
+    """The parts of each tile's sum together with that of all later tiles of its entity.
+
+    Args:
+        parts: of the tiles, as `float_parts` returns them.
+        sizes: how many each tile has.
+        counts: how many tiles each entity has.
+    """
+    ends = np.cumsum(sizes)
+    begins = ends - sizes
+    padded = np.append(parts, [0.0, 0.0])
+    total, rest = np.where(sizes > 0, padded[begins], 0.0), np.where(sizes > 1, padded[begins + 1], 0.0)
+    unsure = (sizes > 2) | ~np.isfinite(total)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for which in _from_the_last(counts):
+            total[which], lost = _two_sum(total[which], total[which + 1])
+            low, first = _two_sum(rest[which], rest[which + 1])
+            rest[which], second = _two_sum(low, lost)
+            unsure[which] |= unsure[which + 1] | (first != 0) | (second != 0)
+    unsure |= ~np.isfinite(total)
+    last = np.zeros(len(sizes), np.bool_)
+    last[np.cumsum(counts)[counts > 0] - 1] = True
+    slow: dict[int, tuple[float, ...]] = {}
+    for one in map(int, np.flatnonzero(unsure)[::-1]):
+        later = () if last[one] else slow.get(one + 1, (total[one + 1], rest[one + 1]))
+        slow[one] = exact_parts([*parts[begins[one] : ends[one]].tolist(), *map(float, later)])
+    return _side_by_side(total, rest, slow)
+
+
+def accumulated(operation: np.ufunc, numbers: NDArray[Any], counts: Ints) -> NDArray[Any]:
+    """The sum, least or most of each tile's number and those of all later tiles of its entity."""
+    found = numbers.copy()
+    for which in _from_the_last(counts):
+        found[which] = operation(found[which], found[which + 1])
+    return found
+
+
+def _from_the_last(counts: Ints) -> Iterator[Ints]:
+    """The places of the tiles with 1, 2, ... later ones of their entity."""
+    ends = np.cumsum(counts)
+    longest_first = np.argsort(-counts, kind="stable")
+    ordered = -counts[longest_first]
+    for later in range(1, int(counts.max(initial=0))):
+        yield ends[longest_first[: np.searchsorted(ordered, -later, side="left")]] - 1 - later
+
+
+def _side_by_side(total: Floats, rest: Floats, slow: Mapping[int, tuple[float, ...]]) -> tuple[Floats, Ints]:
+    """Sums of two parts each, but for the slow ones, as one array, and how many parts each has."""
+    counts = np.where(rest != 0, 2, (total != 0).astype(np.int64))
     for one, parts in slow.items():
         counts[one] = len(parts)
     ends = np.cumsum(counts)
-    found = np.zeros(int(ends[-1]) if len(ends) else 0)
     begins = ends - counts
-    sure = ~unsure & (counts > 0)
-    found[begins[sure]] = total[sure]
-    both = sure & (counts == 2)
+    found = np.zeros(int(ends[-1]) if len(ends) else 0)
+    some = counts > 0
+    found[begins[some]] = total[some]
+    both = counts == 2
     found[begins[both] + 1] = rest[both]
     for one, parts in slow.items():
         found[begins[one] : ends[one]] = parts

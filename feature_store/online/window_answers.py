@@ -1,9 +1,8 @@
-"""Finishing windows at the moment of a read, from the rows and tiles of a record."""
+"""Finishing windows at the moment of a read: from tiles where that is enough, otherwise row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
@@ -15,23 +14,12 @@ from feature_store.online.cells import as_datetime
 from feature_store.online.errors import AskedOfThePastError
 from feature_store.online.own_rows import Digests
 from feature_store.online.plan import InWindow
+from feature_store.online.tiled_windows import Asked, TiledWindows
 from feature_store.online.window_layout import HEAD, SERIES, series_of
-from feature_store.online.window_record import Column, Record, opened
-from feature_store.online.window_values import Finish, empty, finish
+from feature_store.online.window_record import Column, Record
+from feature_store.online.window_values import empty, finish
 
 Row = tuple[Any, ...]
-
-_TILED = frozenset({Kind.SUM, Kind.MEAN, Kind.MIN, Kind.MAX})
-_COUNTED = frozenset({Kind.LEN, Kind.COUNT})
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One aggregate: where its answer stands among those of a window, and how it is made."""
-
-    place: int
-    kind: Kind
-    finish: Finish
 
 
 class WindowAnswers:
@@ -40,18 +28,19 @@ class WindowAnswers:
     def __init__(self, part: InWindow, inputs: Mapping[str, pl.DataType], types: Mapping[str, pl.DataType]) -> None:
         self._layouts, series = series_of(part, dict(inputs))
         self._over, self._own, self._count = part.over, part.own, len(part.aggregates)
-        self._lengths: list[int] = []
-        self._by_series: list[list[_Asked]] = [[] for _ in self._layouts]
+        self._by_series: list[list[Asked]] = [[] for _ in self._layouts]
         nothing = []
         for place, ((_, aggregate), one) in enumerate(zip(part.aggregates, series, strict=True)):
             dtype = types[part.names[place]]
             nothing.append(empty(aggregate.kind, dtype))
-            if one is None:
-                self._lengths.append(place)
-            else:
+            if one is not None:  # a length needs no values
                 done = finish(aggregate.kind, self._layouts[one], dtype)
-                self._by_series[one].append(_Asked(place, aggregate.kind, done))
+                self._by_series[one].append(Asked(place, aggregate.kind, done))
         self._nothing: Row = tuple(nothing) * len(part.over)
+        texts = any(layout.texts for layout in self._layouts)
+        pairs = list(zip(self._layouts, self._by_series, strict=True))
+        tiled = TiledWindows(pairs, part.over, self._count, own=part.own)
+        self.quick = _no_answer if texts else tiled.answer
         self._unpack = Struct(f"<{HEAD + SERIES * len(self._layouts)}q").unpack_from
 
     def answers(self, raws: Sequence[bytes | None], at: int, own: Digests | None) -> tuple[list[Row], Statuses]:
@@ -64,29 +53,36 @@ class WindowAnswers:
         rows: list[Row] = []
         statuses: dict[int, Status | tuple[Status, ...]] = {}
         mine = own if self._own else None
+        quick = self.quick
         for place, raw in enumerate(raws):
             if raw is None:
                 rows.append(self._nothing)
                 statuses[place] = Status.MISSING
                 continue
-            row, empties = self._answer(raw, at, place, mine)
+            key = None if mine is None else mine[place]
+            tiled = quick(raw, at, key)
+            if tiled is not None:
+                rows.append(tiled)
+                continue
+            row, empties = self._answer(raw, at, key)
             rows.append(row)
             if empties:
                 odd = [Status.STALE if number in empties else Status.FOUND for number in range(len(self._over))]
                 statuses[place] = tuple(one for one in odd for _ in range(self._count))
         return rows, statuses
 
-    def _answer(self, raw: bytes, at: int, place: int, own: Digests | None) -> tuple[Row, list[int]]:
+    def _answer(self, raw: bytes, at: int, own: int | None) -> tuple[Row, list[int]]:
+        """Row by row."""
         head = self._unpack(raw)
         if at < head[0]:
             raise AskedOfThePastError(as_datetime(at), as_datetime(head[0]))
-        record = opened(raw, head, self._layouts, self._own)
+        record = Record(raw, head, self._layouts, self._own)
         high = record.upto(at, record.rows)
         answer: list[Any] = []
         empties = []
         for number, over in enumerate(self._over):
             low = record.upto(at - over, high)
-            apart = None if own is None or low == high else record.place_of(own[place], low, high)
+            apart = None if own is None or low == high else record.place_of(own, low, high)
             if apart is None:
                 answer += self._window(record, low, high)
             else:
@@ -98,27 +94,11 @@ class WindowAnswers:
     def _window(self, record: Record, low: int, high: int) -> list[Any]:
         """The aggregates over the rows from `low` to `high`."""
         found: list[Any] = [high - low] * self._count
-        tiles = record.tiles_within(low, high)
         for column, asked in zip(record.columns, self._by_series, strict=True):
-            first, last = column.among(low, high)
-            values: list[Any] | None = None
-            edges = _edges(column, tiles, first, last) if tiles[0] < tiles[1] else None
+            values = column.taken(*column.among(low, high))
             for one in asked:
-                kind, inside = one.kind, None
-                if kind in _COUNTED:
-                    found[one.place] = one.finish([], last - first, high - low)
-                    continue
-                if kind is Kind.LAST:
-                    found[one.place] = one.finish(_newest(column, low, high), last - first, high - low)
-                    continue
-                if edges is not None and kind in _TILED:
-                    inside = column.summands(kind, *tiles)
-                if inside is None or edges is None:
-                    values = column.taken(first, last) if values is None else values
-                    inside = values
-                else:
-                    inside += edges
-                found[one.place] = one.finish(inside, last - first, high - low)
+                taken = _newest(column, low, high) if one.kind is Kind.LAST else values
+                found[one.place] = one.finish(taken, len(values), high - low)
         return found
 
     def _without(self, record: Record, rows: tuple[int, int, int]) -> list[Any]:
@@ -134,9 +114,8 @@ class WindowAnswers:
         return found
 
 
-def _edges(column: Column, tiles: tuple[int, int], first: int, last: int) -> list[Any]:
-    """The values of a window that stand before and behind its whole tiles."""
-    return column.taken(first, column.first_value(tiles[0])) + column.taken(column.first_value(tiles[1]), last)
+def _no_answer(raw: bytes, at: int, own: int | None = None) -> Row | None:
+    return None
 
 
 def _newest(column: Column, low: int, high: int) -> list[Any]:

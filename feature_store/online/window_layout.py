@@ -1,9 +1,10 @@
 """How the rows of a window are laid out in a record, for those who write it and those who read it.
 
 A record holds the rows of one entity that some window may still need, column by column, from the oldest to the
-newest, so that a read finds `(t - over, t]` by two binary searches. Where rows are dense they are also summed up
-in tiles, aligned in time: a read then takes whole tiles, and single rows only at both edges. Sums of tiles are
-exact, so that neither tiles nor their edges show in an answer. Every field is a word of 64 bits, little-endian:
+newest, so that a read finds `(t - over, t]` by two binary searches. Where rows are dense they are also cut into
+tiles, aligned in time, and summed up from each tile's first row on to the newest: a read then takes one such sum, and
+single rows only before it. The sums are exact, so that neither tiles nor their edges show in an answer. Every field is
+a word of 64 bits, little-endian:
 
     since, rows, tiles                       the head
     values, parts, odd     per series        how many values are not null; parts or texts; whether a NaN is among them
@@ -14,7 +15,7 @@ exact, so that neither tiles nor their edges show in an answer. Every field is a
     row numbers            per value         where some are null
     first values           tiles + 1         where some are null
     values
-    first parts            tiles + 1         sums of floats: the parts of each tile's exact sum
+    first parts            tiles + 1         sums of floats: the parts of each exact sum
     parts
     sums                   per tile          sums of whole numbers
     least, most            per tile
@@ -25,7 +26,7 @@ and then the texts, in UTF-8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -50,31 +51,40 @@ class SeriesLayout:
         values: the expression over rows.
         kinds: of the aggregates that run over it.
         dtype: of the values.
+        float_sums, whole_sums: whether tiles have sums, as parts or as one number each.
+        texts: whether the record holds texts.
     """
 
     values: pl.Expr
     kinds: frozenset[Kind]
     dtype: pl.DataType
+    is_text: bool = field(init=False)
+    is_float: bool = field(init=False)
+    float_sums: bool = field(init=False)
+    whole_sums: bool = field(init=False)
+    texts: bool = field(init=False)
 
-    @property
-    def is_text(self) -> bool:
-        return self.dtype == pl.String
+    def __post_init__(self) -> None:
+        is_text, is_float = self.dtype == pl.String, self.dtype.is_float()
+        summed = bool(self.kinds & {Kind.SUM, Kind.MEAN})
+        told = {
+            "is_text": is_text,
+            "is_float": is_float,
+            "float_sums": summed and is_float,
+            "whole_sums": summed and not is_float and not is_text,
+            "texts": is_text and Kind.LAST in self.kinds,
+        }
+        for name, value in told.items():
+            object.__setattr__(self, name, value)
 
-    @property
-    def is_float(self) -> bool:
-        return self.dtype.is_float()
+    def words_of_sums(self, tiles: int, parts: int) -> int:
+        """How many words behind the values are sums of tiles."""
+        return self.float_sums * (parts + (tiles > 0)) + (self.float_sums or self.whole_sums) * tiles
 
-    @property
-    def float_sums(self) -> bool:
-        return self.is_float and bool(self.kinds & {Kind.SUM, Kind.MEAN})
-
-    @property
-    def whole_sums(self) -> bool:
-        return not self.is_float and not self.is_text and bool(self.kinds & {Kind.SUM, Kind.MEAN})
-
-    @property
-    def texts(self) -> bool:
-        return self.is_text and Kind.LAST in self.kinds
+    def words_of_tiles(self, tiles: int, parts: int) -> int:
+        """How many words stand behind the values in all."""
+        extremes = tiles * len(self.kinds & {Kind.MIN, Kind.MAX})
+        return self.words_of_sums(tiles, parts) + extremes + (parts if self.texts else 0)
 
 
 def series_of(part: InWindow, types: dict[str, pl.DataType]) -> tuple[list[SeriesLayout], list[int | None]]:

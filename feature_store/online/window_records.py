@@ -14,7 +14,7 @@ from feature_store.aggregates import Kind
 from feature_store.online.cells import cells
 from feature_store.online.plan import InWindow
 from feature_store.online.sorted_rows import FOREVER, SortedRows
-from feature_store.online.tiles import Ranges, fits, float_parts, reduced
+from feature_store.online.tiles import Ranges, accumulated, accumulated_parts, fits, float_parts, reduced
 from feature_store.online.window_layout import HEAD, SERIES, SeriesLayout, series_of, tile_length
 from feature_store.timeline import Ints, moments
 
@@ -212,12 +212,12 @@ def _where_null(rows: SortedRows, tiles: _Tiles, where: tuple[Mask, Mask], first
 def _tile_blocks(
     layout: SeriesLayout, values: NDArray[Any], ranges: Ranges, tiles: _Tiles
 ) -> tuple[Ints, list[_Block]]:
-    """What tiles keep of their values, and how many parts the sums of each entity have."""
+    """What tiles keep of the values from their first row on, and how many parts the sums of each entity have."""
     none = np.zeros(len(tiles.counts), np.int64)
     blocks = []
     parts = none
     if layout.float_sums:
-        found, counts = float_parts(values, ranges)
+        found, counts = accumulated_parts(*float_parts(values, ranges), tiles.counts)
         parts = np.bincount(tiles.entity, weights=counts, minlength=len(none)).astype(np.int64)
         begins = np.cumsum(counts) - counts
         first = np.repeat((np.cumsum(parts) - parts), tiles.counts)
@@ -227,10 +227,11 @@ def _tile_blocks(
         fit = fits(values)
         parts = none if fit else none + 1
         sums = reduced(np.add, values, ranges) if fit else np.zeros(len(ranges.low), np.int64)
-        blocks.append(_Block(tiles.counts, sums))
+        blocks.append(_Block(tiles.counts, accumulated(np.add, sums, tiles.counts)))
     for kind, float_, whole in ((Kind.MIN, np.fmin, np.minimum), (Kind.MAX, np.fmax, np.maximum)):
         if kind in layout.kinds:
-            found = reduced(float_ if layout.is_float else whole, values, ranges)
+            operation = float_ if layout.is_float else whole
+            found = accumulated(operation, reduced(operation, values, ranges), tiles.counts)
             blocks.append(_Block(tiles.counts, found.view(np.int64)))
     return parts, blocks
 

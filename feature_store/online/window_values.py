@@ -70,14 +70,19 @@ def _whole_mean(values: list[int], count: int, rows: int) -> float | None:
 
 def _least(values: list[float], count: int, rows: int) -> float | None:
     """The least that is no NaN, if there is one; a zero without sign."""
-    numbers = [one for one in values if one == one]
-    return min(numbers) + 0.0 if numbers else (values[0] if values else None)
+    return _extreme(min, values) if values else None
 
 
 def _most(values: list[float], count: int, rows: int) -> float | None:
     """The most that is no NaN, if there is one; a zero without sign."""
-    numbers = [one for one in values if one == one]
-    return max(numbers) + 0.0 if numbers else (values[0] if values else None)
+    return _extreme(max, values) if values else None
+
+
+def _extreme(choose: Callable[[list[float]], float], values: list[float]) -> float:
+    found = choose(values)
+    if found != found:  # a NaN stays chosen only where it comes first
+        found = choose([one for one in values if one == one] or values)
+    return found + 0.0
 
 
 def _kinds(values: list[Any], count: int, rows: int) -> int:

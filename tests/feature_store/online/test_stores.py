@@ -87,7 +87,7 @@ def test_a_second_writer_waits_and_then_says_who_is_in_the_way(open_store) -> No
 def test_records_of_another_version_are_refused(open_store) -> None:
     open_store().write(Changes(put=[(FORMAT_KEY, b"999")]))
 
-    with pytest.raises(StoreVersionError, match="has format 999, and this version reads 1"):
+    with pytest.raises(StoreVersionError, match="has format 999, and this version reads 2"):
         open_store()
 
 

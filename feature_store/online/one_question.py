@@ -1,0 +1,56 @@
+"""The short way of a read: one question, all of whose records tell their values at once.
+
+Most reads while somebody waits are of this kind, and there a microsecond is a third of the answer. So this is a closure
+over what it needs, and gives up, for the reader to begin anew, on anything that is not plain: an entity that is
+missing, a value that is stale, a null, a row that may be the question's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from feature_store.online.keys import NoEntity, Question, encoder
+from feature_store.online.store import OnlineStore
+
+Row = tuple[Any, ...]
+Quick = Callable[[bytes, int], Row | None]
+"""From a record and a moment, in microseconds, to the values; None where they are not to be had at once."""
+
+
+def one_question(
+    key: Mapping[str, pl.DataType], parts: Sequence[tuple[bytes, Quick]], store: OnlineStore
+) -> Callable[[Question, int], Row | None]:
+    """The values of all parts for one question; None where one must look further.
+
+    Args:
+        key: the columns of the entity that all parts are about, with their types.
+        parts: of each the prefix of its keys, and what reads its records.
+    """
+    encode, get_many = encoder(b"", key), store.get_many
+    prefixes = [prefix for prefix, _ in parts]
+    placed = list(enumerate(quick for _, quick in parts))
+
+    def values(question: Question, at: int) -> Row | None:
+        try:
+            entity = encode(question)
+        except (NoEntity, KeyError):
+            return None
+        raws = get_many([prefix + entity for prefix in prefixes])
+        row: Row = ()
+        for place, quick in placed:
+            raw = raws[place]
+            found = None if raw is None else quick(raw, at)
+            if found is None:
+                return None
+            row += found
+        return row
+
+    return values
+
+
+def nothing_at_once(question: Question, at: int) -> Row | None:
+    """The short way where there is none."""
+    return None
