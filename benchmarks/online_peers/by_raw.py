@@ -1,8 +1,8 @@
 """The limit: one transaction, `get`, `struct.unpack`, tuples, by hand, for these ten numbers and nothing else.
 
-Newest rows are the same bytes under the same keys in the same file as ours. Windows are records of 24 hourly tiles, each a
-sum, a count, a least and a most, filled up to as many bytes as ours have. No ttl, no status, no null, no type, and a
-window is the last 24 tiles, whatever the minute is.
+Newest rows are the same bytes under the same keys in the same file as ours. Windows are records of 24 hourly tiles,
+each a sum, a count, a least and a most, filled up to as many bytes as ours have. No ttl, no status, no null, no type,
+and a window is the last 24 tiles, whatever the minute is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from struct import Struct
+from typing import Any
 
 import lmdb as lmdb_
 import polars as pl
@@ -100,7 +101,7 @@ def _tiles_of(rows: pl.DataFrame) -> list[bytes]:
 def redis(folder: Path, url: str) -> Answer:
     """Newest rows from Redis, in one round trip."""
     first, second = (b"incumbent:" + one for one in prefixes(latest_views(), RedisStore(url, readonly=True)))
-    client = redis_.Redis.from_url(url)
+    client: Any = redis_.Redis.from_url(url)
 
     def answer(questions: list[Question]) -> list[tuple[object, ...]]:
         entities = [_KEY(one["entity"] + _SIGN) for one in questions]
@@ -111,6 +112,6 @@ def redis(folder: Path, url: str) -> Answer:
     return answer
 
 
-def _environment(path: Path) -> lmdb_.Environment:
+def _environment(path: Path) -> Any:
     """A process may open a file only once, so that the store that told the prefixes lets go of it first."""
     return lmdb_.open(str(path), readonly=True, max_readers=1024)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +46,20 @@ EVENTS = [_source(f"events{view}") for view in range(VIEWS)]
 _AMOUNT = pl.col("amount")
 
 _LATEST: list[Feature] = [latest(source, *names(view), ttl=TTL) for view, source in enumerate(NEWEST)]
-_WINDOWS: list[Feature] = [
-    window(
-        source,
-        **{
-            f"sum{view}": _AMOUNT.sum(), f"mean{view}": _AMOUNT.mean(), f"rows{view}": pl.len(),
-            f"least{view}": _AMOUNT.min(), f"most{view}": _AMOUNT.max(),
-        },
-        over=f"{HOURS}h",
-    )
-    for view, source in enumerate(EVENTS)
-]  # fmt: skip
+
+
+def _window(view: int, source: Source) -> Feature:
+    aggregates = {
+        f"sum{view}": _AMOUNT.sum(),
+        f"mean{view}": _AMOUNT.mean(),
+        f"rows{view}": pl.len(),
+        f"least{view}": _AMOUNT.min(),
+        f"most{view}": _AMOUNT.max(),
+    }
+    return window(source, over=f"{HOURS}h", by=None, **aggregates)
+
+
+_WINDOWS = [_window(view, source) for view, source in enumerate(EVENTS)]
 
 
 def latest_views() -> OnlineViews:
@@ -71,14 +74,22 @@ def window_views() -> OnlineViews:
 
 def write_latest(keys: int, folder: Path, stores: list[OnlineStore]) -> None:
     """Take in a row per entity and view, and materialize them into every store."""
-    lake = Lake(folder / "lake")
-    entity = np.arange(keys)
+    _take_in(keys, folder, WRITTEN, "all")
+    for store in stores:
+        materialize(latest_views(), Lake(folder / "lake"), store, as_of=WRITTEN)
+
+
+def tell_again(keys: int, folder: Path) -> None:
+    """Take in a newer row of every entity, with the same numbers."""
+    _take_in(keys, folder, WRITTEN + timedelta(minutes=10), "again")
+
+
+def _take_in(keys: int, folder: Path, moment: datetime, batch: str) -> None:
+    lake, entity = Lake(folder / "lake"), np.arange(keys)
     for view, source in enumerate(NEWEST):
         columns = {name: entity + (len(names(view)) * view + place) / 16 for place, name in enumerate(names(view))}
-        frame = pl.DataFrame({"entity": entity, **columns}).with_columns(event_time=pl.lit(WRITTEN, _UTC))
-        ingest_batch(source, frame, lake, as_of=WRITTEN, batch="all")
-    for store in stores:
-        materialize(latest_views(), lake, store, as_of=WRITTEN)
+        frame = pl.DataFrame({"entity": entity, **columns}).with_columns(event_time=pl.lit(moment, _UTC))
+        ingest_batch(source, frame, lake, as_of=moment, batch=batch)
 
 
 def write_windows(keys: int, few: int, folder: Path, store: LmdbStore) -> int:
@@ -112,7 +123,8 @@ def events(view: int, entities: int) -> pl.DataFrame:
 def prefixes(online: OnlineViews, store: OnlineStore) -> Iterator[bytes]:
     """What the keys of each view begin with."""
     for entry in entries(online.parts, store):
-        assert entry is not None and entry.serving is not None
+        assert entry is not None
+        assert entry.serving is not None
         yield bytes.fromhex(entry.serving.prefix)
 
 
