@@ -15,7 +15,11 @@ MlflowPluginsError
 ├── QuestionError (ValueError)           a question that cannot be completed as the operator wants it
 ├── FeaturesUnavailableError (ConnectionError) features that the online store does not give at this moment
 ├── RequestNotLoggedError (OSError)      a record that is not on disk, so that its answer is not given
-└── TensorError (ValueError)             tensors that do not fit the model's columns
+├── TensorError (ValueError)             tensors that do not fit the model's columns
+├── DeploymentExistsError (ValueError)   a deployment of this name is running
+├── DeploymentNotFoundError (LookupError) no deployment of this name in this project
+├── DeploymentRequestError (ValueError)  a deployment was asked for in a way that this target does not know
+└── DeploymentFailedError (RuntimeError) a deployment's server did not do what was asked of it
 
 What the ports promise (`AliasNotSetError`, `UnreachableError`, ...) is in `lifecycle.errors`.
 """
@@ -167,3 +171,34 @@ class FeaturesUnavailableError(MlflowPluginsError, ConnectionError):
             f"The features of the question cannot be read: {problem} "
             f"Try again later, or send every column of the model; [lookup] unreachable = 'null' answers with gaps."
         )
+
+
+class DeploymentExistsError(MlflowPluginsError, ValueError):
+    """A deployment of this name is running."""
+
+    def __init__(self, name: str, url: str) -> None:
+        super().__init__(f"Deployment {name!r} runs already, at {url}. Update or delete it, or choose another name.")
+
+
+class DeploymentNotFoundError(MlflowPluginsError, LookupError):
+    """No deployment of this name in this project."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"There is no deployment {name!r} in this project; it has {sorted(known)}. "
+            f"Create it, or name the project: -t incumbent:/path/to/project."
+        )
+
+
+class DeploymentRequestError(MlflowPluginsError, ValueError):
+    """A deployment was asked for in a way that this target does not know."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"The deployment was not touched: {problem}. {fix}")
+
+
+class DeploymentFailedError(MlflowPluginsError, RuntimeError):
+    """A deployment's server did not do what was asked of it."""
+
+    def __init__(self, name: str, problem: str, log: str) -> None:
+        super().__init__(f"Deployment {name!r}: {problem}. Its log: {log}")

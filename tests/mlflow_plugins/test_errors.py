@@ -31,6 +31,19 @@ MESSAGES = {
         "Version 4 of 'late' carries no digest: Incumbent did not register it and cannot check it. MLflow's own loader "
         "runs whatever a model brings; to serve it so, set [serving] foreign_models = true."
     ),
+    errors.DeploymentExistsError("late", "http://127.0.0.1:8000"): (
+        "Deployment 'late' runs already, at http://127.0.0.1:8000. Update or delete it, or choose another name."
+    ),
+    errors.DeploymentNotFoundError("late", ["b", "a"]): (
+        "There is no deployment 'late' in this project; it has ['a', 'b']. "
+        "Create it, or name the project: -t incumbent:/path/to/project."
+    ),
+    errors.DeploymentRequestError("endpoint 'x' was given", "This target has none: name the deployment."): (
+        "The deployment was not touched: endpoint 'x' was given. This target has none: name the deployment."
+    ),
+    errors.DeploymentFailedError("late", "it was not ready within 300 s", "/logs/late.log"): (
+        "Deployment 'late': it was not ready within 300 s. Its log: /logs/late.log"
+    ),
     errors.UnusualValueError("seats"): (
         "Column 'seats' holds a value that the fast path does not read; MLflow's code answers."
     ),

@@ -13,12 +13,15 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow.data.dataset_source import DatasetSource
+from mlflow.deployments import BaseDeploymentClient, get_deploy_client
+from mlflow.deployments.interface import plugin_store
 from mlflow.tracking.context.abstract_context import RunContextProvider
 from mlflow.tracking.context.registry import resolve_tags
 
 from lifecycle.run_tags import AS_OF, FLOW_RUN_ID, tagged
 from mlflow_plugins.connection import Connection
 from mlflow_plugins.dataset_source import LakeDatasetSource, packed, store_options, unpacked
+from mlflow_plugins.deployment import client
 from mlflow_plugins.errors import DatasetNotStoredError
 from mlflow_plugins.run_context import IncumbentRunContext
 from mlflow_plugins.tracking import MlflowTracker
@@ -49,6 +52,21 @@ def test_an_entry_point_loads_and_does_all_that_its_interface_asks_for(
     for name, method in public_or_abstract(interface):
         ours = getattr(plugin, name)
         assert list(inspect.signature(ours).parameters) == list(inspect.signature(method).parameters), name
+
+
+def test_the_deployments_plugin_has_what_mlflow_looks_for() -> None:
+    (declared,) = [each for each in entry_points(group="mlflow.deployments") if each.name == "incumbent"]
+
+    plugin = plugin_store["incumbent"]
+
+    assert declared.load() is plugin is client
+    assert isinstance(get_deploy_client("incumbent"), client.IncumbentDeploymentClient)
+    for name, method in inspect.getmembers(BaseDeploymentClient, inspect.isfunction):
+        if hasattr(method, "__isabstractmethod__"):
+            ours = getattr(client.IncumbentDeploymentClient, name)
+            assert list(inspect.signature(ours).parameters) == list(inspect.signature(method).parameters), name
+    assert list(inspect.signature(client.run_local).parameters) == ["name", "model_uri", "flavor", "config"]
+    assert all(f"-C {key}=" in client.target_help() for key in client.KEYS)
 
 
 @pytest.mark.parametrize("first", ["mlflow", "mlflow_plugins.run_context", "mlflow_plugins.dataset_source"])
