@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -16,7 +17,7 @@ from flows.steps import step_key
 from flows.wiring import Loop, Reign
 from lifecycle.actions import Retrain
 from lifecycle.decisions import WINDOW
-from lifecycle.evidence import ChampionFacts, Comparison, Evidence, IngestFacts, Performance
+from lifecycle.evidence import ChampionFacts, Comparison, DriftFinding, Evidence, IngestFacts, Performance
 from lifecycle.moments import Window, parse_moment
 from lifecycle.records import from_plain
 from monitoring.labels import LabelState, coverage, label_delay_p95
@@ -65,6 +66,12 @@ def last_training(loop: Loop, model: Model, as_of: datetime) -> datetime | None:
         if decision.as_of < as_of and (isinstance(decision.action, Retrain) or decision.stage != WINDOW)
     ]
     return max(started, default=None)
+
+
+def earlier_findings(loop: Loop, model: Model, champion: Reign, as_of: datetime) -> Sequence[Sequence[DriftFinding]]:
+    """Findings of the windows before under the same champion, oldest first, as they were recorded."""
+    past = [d for d in loop.ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < as_of]
+    return [d.evidence.drift for d in past if d.epoch == champion.epoch.epoch and d.evidence.drift]
 
 
 def labelled_predictions(loop: Loop, model: Model, window: Window, as_of: datetime) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from flows.evidence import (
     asked_lately,
     champion_facts,
     delay_p95,
+    earlier_findings,
     ingest_facts,
     last_training,
     performance,
@@ -114,7 +115,7 @@ def gather(step: Step, champion: Reign, seen: Seen) -> Evidence:
         as_of=as_of,
         window=Window.before(as_of, loop.policy_of(model).every),
         champion=champion_facts(champion),
-        drift=measure_drift(champion, seen.current),
+        drift=measure_drift(champion, seen.current, earlier_findings(loop, model, champion, as_of)),
         performance=performance(model, rows, as_of) if rows.height else None,
         against_previous=against_previous(loop, model, rows),
         ingested=ingest_facts(loop, model, as_of),
@@ -132,9 +133,11 @@ def join_labels(step: Step, champion: Reign) -> pl.DataFrame:
 
 
 @task(name="measure drift", cache_policy=NO_CACHE)
-def measure_drift(champion: Reign, current: pd.DataFrame) -> tuple[DriftFinding, ...]:
-    """The window against the champion's own reference window, column by column."""
-    return drift(champion.reference, current) if len(current) else ()
+def measure_drift(
+    champion: Reign, current: pd.DataFrame, earlier: Sequence[Sequence[DriftFinding]]
+) -> tuple[DriftFinding, ...]:
+    """The window against the champion's own reference window and the windows since, column by column."""
+    return drift(champion.reference, current, earlier=earlier)
 
 
 def page_is_due(step: Step, evidence: Evidence) -> bool:

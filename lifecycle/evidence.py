@@ -17,14 +17,31 @@ from lifecycle.worth import Worth
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One more number about a finding, for example the `psi` of a column."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """How far one column of the current window lies from the reference window.
+    """How far one column of the current window lies from the reference window, and whether that counts as drift.
 
     Attributes:
         method: statistic, for example `wasserstein (normed)` or `jensen_shannon`.
-        score: its value; none where it could not be computed, with the reason in `note`.
-        threshold: the score from which on the column counts as drifted.
+        score: its value, the size of the effect; none where it could not be computed, with the reason in `note`.
+        threshold: the score from which on Evidently calls the column drifted.
         rows: non-null values in the current window.
+        note: what keeps a score from being computed, or what it leaves out.
+        p: how probable such a window is without drift, calibrated on the windows before; none where unknown.
+        q: `p` adjusted for the number of columns (Benjamini-Hochberg).
+        e: evidence gathered over the windows so far (e-detector); without drift it rarely becomes large.
+        drifted: what the decision rule says; none where it cannot tell.
+        reason: why it counts, or why it does not.
+        cells: rows of the current window in each cell of the reference; what later windows are pooled from.
+        measures: further statistics of the column.
+        importance: how much the model's quality depends on the column; none where unknown.
     """
 
     column: str
@@ -33,10 +50,18 @@ class DriftFinding:
     threshold: float
     rows: int
     note: str = ""
+    p: float | None = None
+    q: float | None = None
+    e: float | None = None
+    drifted: bool | None = None
+    reason: str = ""
+    cells: tuple[int, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    importance: float | None = None
 
     @property
-    def drifted(self) -> bool:
-        """Whether the score reaches the threshold; a score that is unknown does not."""
+    def far(self) -> bool:
+        """Whether the score reaches the threshold: Evidently's verdict; a score that is unknown does not."""
         return self.score is not None and self.score >= self.threshold
 
 
@@ -164,4 +189,9 @@ class Evidence:
     @property
     def drift_share(self) -> float:
         """Share of the columns that drifted; 0 without findings."""
-        return sum(finding.drifted for finding in self.drift) / len(self.drift) if self.drift else 0.0
+        return sum(finding.drifted is True for finding in self.drift) / len(self.drift) if self.drift else 0.0
+
+    @property
+    def far_share(self) -> float:
+        """Share of the columns whose score reaches its threshold: Evidently's; 0 without findings."""
+        return sum(finding.far for finding in self.drift) / len(self.drift) if self.drift else 0.0

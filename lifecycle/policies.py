@@ -60,24 +60,39 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Drifted(Condition):
-    """At least this share of the columns drifted."""
+    """A column drifted, as the calibrated rule has it; or, with a share, so many columns lie far away.
 
-    share: float = 0.5
+    Attributes:
+        share: Evidently's rule instead: at least this share of the columns reaches its threshold.
+    """
+
+    share: float | None = None
 
     def __post_init__(self) -> None:
-        if not _is_number(self.share) or not 0 < self.share <= 1:
+        if self.share is not None and (not _is_number(self.share) or not 0 < self.share <= 1):
             raise PolicyError("drifted(share)", self.share, "Give a share above 0 and up to 1, for example 0.5.")
 
     def __str__(self) -> str:
-        return f"drifted({self.share:g})"
+        return "drifted()" if self.share is None else f"drifted({self.share:g})"
 
     def examine(self, evidence: Evidence, earlier: Sequence[Evidence], *, against: Against, min_labels: int) -> Finding:
-        known = [finding for finding in evidence.drift if finding.score is not None]
-        if not known:
+        if self.share is not None:
+            return self._far(evidence, self.share)
+        unknown = [finding.column for finding in evidence.drift if finding.drifted is None]
+        if len(unknown) == len(evidence.drift):
             return Finding(None, "drift unknown: no column could be compared")
-        drifted = [finding.column for finding in evidence.drift if finding.drifted]
+        drifted = [f"{finding.column}: {finding.reason}" for finding in evidence.drift if finding.drifted]
         text = f"{len(drifted)} of {len(evidence.drift)} columns drifted"
-        return Finding(evidence.drift_share >= self.share, text + (f" ({', '.join(drifted)})" if drifted else ""))
+        text += f" ({'; '.join(drifted)})" if drifted else ""
+        text += f", {len(unknown)} unknown ({', '.join(unknown)})" if unknown else ""
+        return Finding(bool(drifted), text)
+
+    def _far(self, evidence: Evidence, share: float) -> Finding:
+        if all(finding.score is None for finding in evidence.drift):
+            return Finding(None, "drift unknown: no column could be compared")
+        far = [finding.column for finding in evidence.drift if finding.far]
+        text = f"{len(far)} of {len(evidence.drift)} columns are far away" + (f" ({', '.join(far)})" if far else "")
+        return Finding(evidence.far_share >= share, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +284,11 @@ def older(than: str | timedelta) -> Condition:
     return Older(span(than))
 
 
-def drifted(share: float = 0.5) -> Condition:
-    """At least this share of the champion's columns drifted from its reference window."""
+def drifted(share: float | None = None) -> Condition:
+    """A column drifted from the champion's reference window, by a rule calibrated to one false week in twenty years.
+
+    With a share, Evidently's rule for data sets: at least this share of the columns lies at its threshold or beyond.
+    """
     return Drifted(share)
 
 

@@ -2,36 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+_NUMBERS = {"boolean", "integer", "floating", "mixed-integer-float", "decimal"}
 
-def numbers_of(column: pd.Series[Any]) -> NDArray[np.float64] | None:
-    """The finite values of a column of numbers or booleans, or none for any other column.
+
+def values_of(column: pd.Series[Any]) -> NDArray[np.float64] | None:
+    """All values of a column of numbers or booleans, nulls as NaN; none for any other column.
 
     An object column counts as numbers when all its values are, because a frame that came from
     records has such columns where nulls are.
     """
+    if column.dtype == np.float64:
+        return column.to_numpy()
     if column.dtype == object:
-        found = pd.api.types.infer_dtype(column, skipna=True)
-        if found not in {"boolean", "integer", "floating", "mixed-integer-float", "decimal"}:
+        if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBERS:
             return None
     elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
         return None
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    finite: NDArray[np.float64] = values[np.isfinite(values)]
-    return finite
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def texts_of(column: pd.Series[Any]) -> pd.Series[str]:
-    """The non-null values of any other column, as text."""
-    return column.dropna().astype(str)
+@dataclass(frozen=True, slots=True, eq=False)
+class SortedNumbers:
+    """A column of numbers, sorted once.
+
+    Attributes:
+        finite: the finite values, ascending.
+        nulls: how many are null.
+        infinities: how many are minus and plus infinity.
+        foreign: how many are no numbers, where the column is of another type.
+    """
+
+    finite: NDArray[np.float64]
+    nulls: int = 0
+    infinities: tuple[int, int] = (0, 0)
+    foreign: int = 0
+
+    @classmethod
+    def of(cls, column: pd.Series[Any]) -> SortedNumbers:
+        """Sort a column; where it is none of numbers, all its values are foreign."""
+        values = values_of(column)
+        if values is None:
+            nulls = int(column.isna().sum())
+            return cls(np.empty(0), nulls, foreign=len(column) - nulls)
+        ascending = np.sort(values)  # NaN at the end
+        first, last, end = ascending.searchsorted([-np.finfo(np.float64).max, np.inf, np.nan]).tolist()
+        return cls(ascending[first:last], len(values) - end, (first, end - last))
 
 
-def shares_of(values: pd.Series[str]) -> dict[str, float]:
-    """Share of each category, categories in alphabetical order."""
-    counts = values.value_counts(normalize=True).sort_index()
-    return {str(name): float(share) for name, share in counts.items()}
+def numbers_of(column: pd.Series[Any]) -> NDArray[np.float64] | None:
+    """The finite values of a column of numbers or booleans, or none for any other column."""
+    values = values_of(column)
+    if values is None:
+        return None
+    finite = np.isfinite(values)
+    return values if finite.all() else values[finite]
+
+
+def counted_texts(column: pd.Series[Any]) -> dict[str, int]:
+    """How often each non-null value of any other column occurs, as text, in alphabetical order."""
+    codes, values = pd.factorize(column)
+    counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:].tolist()
+    counted: dict[str, int] = {}
+    for value, count in zip(values, counts, strict=True):
+        counted[str(value)] = counted.get(str(value), 0) + count
+    return dict(sorted(counted.items()))

@@ -1,78 +1,135 @@
-"""How far each column of the current window lies from the reference window.
+"""How far each column of the current window lies from the reference window, and whether that is drift.
 
-Numbers: the exact first Wasserstein distance over the reference's standard deviation. Categories: the Jensen-Shannon
-distance. Both are what Evidently computes for a reference of more than 1000 rows, and both are sizes of an effect,
-not p-values: they do not grow with the number of rows.
+The size of the effect is the exact first Wasserstein distance over the reference's standard deviation for numbers, the
+Jensen-Shannon distance for categories: what Evidently computes for a reference of more than 1000 rows. Sizes do
+not grow with the number of rows. Whether an effect counts is said by the decision rule (`drift_rule`), from the
+rows of each cell, in this window and in those before.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lifecycle.evidence import DriftFinding
-from monitoring.columns import numbers_of, shares_of, texts_of
-from monitoring.reference import Floats, NumberReference, Reference, TextReference
+from lifecycle.evidence import DriftFinding, Measure
+from monitoring.cells import Cells
+from monitoring.columns import SortedNumbers, counted_texts
+from monitoring.distances import (
+    chi_square,
+    in_tenths,
+    jensen_shannon,
+    jensen_shannon_of_counts,
+    kolmogorov_smirnov,
+    stability_index,
+    wasserstein,
+)
+from monitoring.drift_rule import Rule
+from monitoring.judging import MIN_ROWS, judged
+from monitoring.profile import NumberProfile, TextProfile
+from monitoring.reference import NumberReference, Reference, TextReference
 
 WASSERSTEIN = "wasserstein (normed)"
 JENSEN_SHANNON = "jensen_shannon"
 THRESHOLD = 0.1
-MIN_ROWS = 50
+FALSE_ALARMS = 0.05
 _SMALLEST_NORM = 0.001
+DEFAULT_RULE = Rule.at_rate(FALSE_ALARMS, windows=52)
+"""At most one week in twenty years is called drifted without being so, where a window is a week."""
 
 
-def drift(reference: Reference, current: pd.DataFrame, *, threshold: float = THRESHOLD) -> tuple[DriftFinding, ...]:
+def drift(
+    reference: Reference,
+    current: pd.DataFrame,
+    *,
+    earlier: Sequence[Sequence[DriftFinding]] = (),
+    rule: Rule = DEFAULT_RULE,
+    threshold: float = THRESHOLD,
+) -> tuple[DriftFinding, ...]:
     """One finding per reference column, in column order.
 
-    A column that cannot be compared (missing, no values, another type, constant, fewer than 50 values) has no
-    score, and says why in its note; null and infinite values are left out of a score and counted in the note.
+    A column that has no score (missing, no values, another type, constant, fewer than 50 values) says why in its
+    note; null and infinite values are left out of a score and counted in the note. A verdict needs no score: a column
+    that is missing or has become null has drifted. Without 50 rows in the window there is no verdict.
+
+    Args:
+        reference: the champion's reference window.
+        current: rows of the current window.
+        earlier: findings of the windows before against the same reference, oldest first.
+        rule: when a column counts as drifted.
+        threshold: the score from which on Evidently calls a column drifted.
     """
-    return tuple(
-        _compare_numbers(name, column, current, threshold)
-        if isinstance(column, NumberReference)
-        else _compare_texts(name, column, current, threshold)
-        for name, column in reference
+    found = measured(reference, current, threshold=threshold)
+    cells = {name: Cells.of(column) for name, column in reference.profile.columns}
+    return judged(rule, cells, earlier, found)
+
+
+def measured(reference: Reference, current: pd.DataFrame, *, threshold: float = THRESHOLD) -> tuple[DriftFinding, ...]:
+    """The same findings without a verdict: scores and further measures only."""
+    return tuple(_measured(reference, name, current, threshold) for name in reference.columns)
+
+
+def _measured(reference: Reference, name: str, current: pd.DataFrame, threshold: float) -> DriftFinding:
+    column, profile = reference.columns[name], reference.profile[name]
+    if isinstance(column, NumberReference) and isinstance(profile, NumberProfile):
+        return _of_numbers(name, column, profile, current, threshold)
+    assert isinstance(column, TextReference)
+    assert isinstance(profile, TextProfile)
+    return _of_texts(name, column, profile, current, threshold)
+
+
+def _of_numbers(
+    name: str, reference: NumberReference, profile: NumberProfile, current: pd.DataFrame, threshold: float
+) -> DriftFinding:
+    numbers = SortedNumbers.of(_column(current, name))
+    counts, values = profile.bins.counts(numbers.finite), numbers.finite
+    others = (sum(numbers.infinities), numbers.nulls + numbers.foreign)
+    note = _why_no_numbers(name, reference, numbers, current)
+    found = DriftFinding(
+        name, WASSERSTEIN, None, threshold, len(values), note, cells=Cells.of(profile).counts(counts, others)
     )
+    if note:
+        return found
+    distance = wasserstein(reference.values, values) / max(reference.std, _SMALLEST_NORM)
+    note = _left_out(others[1], others[0], len(current), profile)
+    return replace(found, score=distance, note=note, measures=_measures(profile, counts))
 
 
-def _compare_numbers(name: str, reference: NumberReference, current: pd.DataFrame, threshold: float) -> DriftFinding:
-    if name not in current:
-        return DriftFinding(name, WASSERSTEIN, None, threshold, 0, "missing in the current window")
-    values = numbers_of(current[name])
-    if values is None:
-        return _not_numbers(name, current[name], threshold)
-    note = _too_few(len(reference.values), len(values))
+def _why_no_numbers(name: str, reference: NumberReference, numbers: SortedNumbers, current: pd.DataFrame) -> str:
+    if len(current) and name not in current:
+        return "missing in the current window"
+    if numbers.foreign:
+        return f"numbers in the reference, {current[name].dtype} now"
+    note = _too_few(len(reference.values), len(numbers.finite))
     if not note and reference.values[0] == reference.values[-1]:
-        note = f"constant in the reference ({reference.values[0]:g})"
-    if note:
-        return DriftFinding(name, WASSERSTEIN, None, threshold, len(values), note)
-    distance = wasserstein(reference.values, np.sort(values)) / max(reference.std, _SMALLEST_NORM)
-    return DriftFinding(
-        name, WASSERSTEIN, distance, threshold, len(values), _nulls(current[name], len(values), reference)
+        return f"constant in the reference ({reference.values[0]:g})"
+    return note
+
+
+def _of_texts(
+    name: str, reference: TextReference, profile: TextProfile, current: pd.DataFrame, threshold: float
+) -> DriftFinding:
+    counted = counted_texts(_column(current, name))
+    rows = sum(counted.values())
+    counts, nulls = profile.bins.counts(counted), len(current) - rows
+    missing = len(current) and name not in current
+    note = "missing in the current window" if missing else _too_few(reference.rows, rows)
+    found = DriftFinding(
+        name, JENSEN_SHANNON, None, threshold, rows, note, cells=Cells.of(profile).counts(counts, (nulls,))
     )
-
-
-def _not_numbers(name: str, column: pd.Series[Any], threshold: float) -> DriftFinding:
-    rows = int(column.notna().sum())
-    note = f"numbers in the reference, {column.dtype} now" if rows else "no values in the current window"
-    return DriftFinding(name, WASSERSTEIN, None, threshold, rows, note)
-
-
-def _compare_texts(name: str, reference: TextReference, current: pd.DataFrame, threshold: float) -> DriftFinding:
-    if name not in current:
-        return DriftFinding(name, JENSEN_SHANNON, None, threshold, 0, "missing in the current window")
-    values = texts_of(current[name])
-    note = _too_few(reference.rows, len(values))
     if note:
-        return DriftFinding(name, JENSEN_SHANNON, None, threshold, len(values), note)
-    distance = jensen_shannon(reference.shares, shares_of(values))
-    return DriftFinding(
-        name, JENSEN_SHANNON, distance, threshold, len(values), _nulls(current[name], len(values), reference)
-    )
+        return found
+    distance = jensen_shannon(reference.shares, {name: count / rows for name, count in counted.items()})
+    notes = [_left_out(nulls, 0, len(current), profile), _new_categories(counted, reference, rows)]
+    return replace(found, score=distance, note="; ".join(filter(None, notes)), measures=_measures(profile, counts))
+
+
+def _column(current: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """The column, or nulls where it is missing."""
+    return current[name] if name in current else pd.Series(np.full(len(current), np.nan))
 
 
 def _too_few(reference_rows: int, rows: int) -> str:
@@ -84,28 +141,31 @@ def _too_few(reference_rows: int, rows: int) -> str:
     return ""
 
 
-def _nulls(column: pd.Series[Any], used: int, reference: NumberReference | TextReference) -> str:
-    if used == len(column) and not reference.null_share:
-        return ""
-    return f"{(len(column) - used) / len(column):.1%} null, {reference.null_share:.1%} in the reference"
+def _left_out(nulls: int, infinities: int, rows: int, profile: NumberProfile | TextProfile) -> str:
+    """What a score leaves out, where one of the two windows has any."""
+    there = {"null": profile.others[-1], "infinite": profile.others[0] if isinstance(profile, NumberProfile) else 0}
+    told = [
+        f"{count / rows:.1%} {what}, {there[what] / profile.rows:.1%} in the reference"
+        for what, count in (("null", nulls), ("infinite", infinities))
+        if count or there[what]
+    ]
+    return "; ".join(told)
 
 
-def wasserstein(reference: Floats, current: Floats) -> float:
-    """First Wasserstein distance of two samples, both ascending: the area between their distribution functions."""
-    together = np.sort(np.concatenate([reference, current]), kind="stable")
-    steps = np.diff(together)
-    below_reference = reference.searchsorted(together[:-1], side="right") / reference.size
-    below_current = current.searchsorted(together[:-1], side="right") / current.size
-    return float((np.abs(below_reference - below_current) * steps).sum())
+def _new_categories(counted: Mapping[str, int], reference: TextReference, rows: int) -> str:
+    """The most frequent categories that the reference has not, at most three."""
+    new = sorted((name for name in counted if name not in reference.shares), key=lambda name: -counted[name])
+    return "; ".join(f"new: {name!r}, {counted[name] / rows:.1%}" for name in new[:3])
 
 
-def jensen_shannon(reference: Mapping[str, float], current: Mapping[str, float]) -> float:
-    """Jensen-Shannon distance (natural logarithm) of two sets of shares; a category absent on one side has 0."""
-    from scipy.special import rel_entr
-
-    names = sorted(reference.keys() | current.keys())
-    first, second = (np.array([shares.get(name, 0.0) for name in names]) for shares in (reference, current))
-    middle = (first + second) / 2
-    divergence = float(rel_entr(first, middle).sum() + rel_entr(second, middle).sum()) / 2
-    # Rounding can leave equal distributions a hair below zero.
-    return math.sqrt(max(divergence, 0.0))
+def _measures(profile: NumberProfile | TextProfile, counts: Sequence[int]) -> tuple[Measure, ...]:
+    """Further statistics from the counts, on tenths of the reference for numbers and per category otherwise."""
+    there, here = np.array(profile.counts), np.array(counts)
+    if isinstance(profile, TextProfile):
+        return Measure("psi", stability_index(there, here)), Measure("chi_square", chi_square(there, here))
+    first, second = (in_tenths(there, of) for of in (there, here))
+    return (
+        Measure("psi", stability_index(first, second)),
+        Measure("jensen_shannon", jensen_shannon_of_counts(first, second)),
+        Measure("kolmogorov_smirnov", kolmogorov_smirnov(there, here)),
+    )

@@ -5,6 +5,8 @@ MonitoringError
 ├── UnknownLabelStateError (ValueError)    a label that is neither labelled, waiting nor never
 ├── NothingToReportError (ValueError)      a page without one column that could be compared
 ├── UnreadableReferenceError (ValueError)  a file that is no reference profile, or a damaged one
+├── UnreadableProfileError (ValueError)    a text that is no profile of a window
+├── LayoutMismatchError (ValueError)       profiles that were counted in different bins
 └── UnreadableInstrumentsError (ValueError)  a file that holds nothing fitted on a reference, or a damaged one
 """
 
@@ -65,4 +67,24 @@ class UnreadableInstrumentsError(MonitoringError, ValueError):
         super().__init__(
             f"{source} cannot be read as what was fitted on a version's reference window: {problem}. "
             f"Restore it from the registered model version, or train again."
+        )
+
+
+class UnreadableProfileError(MonitoringError, ValueError):
+    """A text that is no profile of a window."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The text cannot be read as a window's profile: {problem}. Profile the window's rows again with the bins "
+            f"of the version's reference."
+        )
+
+
+class LayoutMismatchError(MonitoringError, ValueError):
+    """Profiles that were counted in different bins."""
+
+    def __init__(self, what: str, one: object, other: object) -> None:
+        super().__init__(
+            f"Profiles of different {what} cannot be merged: {one} and {other}. Profile both windows with the bins of "
+            f"the same version's reference."
         )

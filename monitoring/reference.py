@@ -1,11 +1,11 @@
 """The reference window of a model version: what its features and predictions looked like when it was trained.
 
-It is made once per version and stored with it. What later windows are compared with is sorted here, once.
+It is made once per version and stored with it: a sample of rows, and the profile of all rows. What later windows are
+compared with is sorted here, once.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from monitoring.columns import numbers_of, shares_of, texts_of
-from monitoring.errors import UnreadableReferenceError
+from monitoring.bins import Floats
+from monitoring.columns import SortedNumbers, counted_texts
+from monitoring.errors import UnreadableProfileError, UnreadableReferenceError
+from monitoring.profile import ColumnProfile, NumberProfile, Profile, profile_of_reference
 
 SAMPLE = 20_000
 _META = b"incumbent.reference"
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +30,10 @@ class NumberReference:
     Attributes:
         values: the finite values of the sample, ascending.
         std: their population standard deviation; 0 where there are none.
-        null_share: share of nulls among all rows.
     """
 
     values: Floats
     std: float
-    null_share: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +43,10 @@ class TextReference:
     Attributes:
         shares: share of each category among the non-null values of the sample.
         rows: non-null values in the sample.
-        null_share: share of nulls among all rows.
     """
 
     shares: Mapping[str, float]
     rows: int
-    null_share: float
 
 
 ColumnReference = NumberReference | TextReference
@@ -63,40 +58,43 @@ class Reference:
 
     Attributes:
         frame: the sample, at most 20,000 rows in their order; what a report shows.
-        rows: how many rows it was drawn from.
-        columns: one profile per column, in column order.
+        profile: counts, extremes and sums of all rows; its bins are those of every later window.
+        columns: what a window's values are compared with, in column order.
     """
 
     frame: pd.DataFrame
-    rows: int
+    profile: Profile
     columns: Mapping[str, ColumnReference]
 
     def __iter__(self) -> Iterator[tuple[str, ColumnReference]]:
         return iter(self.columns.items())
 
+    @property
+    def rows(self) -> int:
+        """How many rows the sample was drawn from."""
+        return self.profile.rows
+
     @classmethod
     def of(cls, frame: pd.DataFrame, *, seed: int = 0, sample: int = SAMPLE) -> Reference:
         """Profile a frame of features and `prediction`; text columns are categories, all others numbers."""
+        frame = frame.rename(columns=str)
         chosen = np.arange(len(frame))
         if len(frame) > sample:
             chosen = np.sort(np.random.default_rng(seed).choice(len(frame), sample, replace=False))
-        nulls = {str(name): float(frame[name].isna().mean()) if len(frame) else 0.0 for name in frame.columns}
-        return cls._profiled(frame.iloc[chosen].reset_index(drop=True), len(frame), nulls)
+        return cls._of_sample(frame.iloc[chosen].reset_index(drop=True), profile_of_reference(frame))
 
     @classmethod
-    def _profiled(cls, frame: pd.DataFrame, rows: int, nulls: Mapping[str, float]) -> Reference:
-        frame = frame.rename(columns=str)
-        return cls(frame, rows, {name: _profile(frame[name], nulls[name]) for name in frame.columns})
+    def _of_sample(cls, frame: pd.DataFrame, profile: Profile) -> Reference:
+        return cls(frame, profile, {name: _compared_with(frame[name], column) for name, column in profile.columns})
 
     def write(self, target: Path | BinaryIO) -> None:
-        """Write the sample as a Parquet file; everything else is in its metadata or follows from it."""
+        """Write the sample as a Parquet file, with the profile in its metadata."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
-        nulls = {name: column.null_share for name, column in self.columns.items()}
-        meta = json.dumps({"rows": self.rows, "nulls": nulls}).encode()
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), _META: meta}), target)
+        meta = {**(table.schema.metadata or {}), _META: self.profile.to_json().encode()}
+        pq.write_table(table.replace_schema_metadata(meta), target)
 
     @classmethod
     def read(cls, source: Path | BinaryIO) -> Reference:
@@ -110,16 +108,17 @@ class Reference:
 
         try:
             table = pq.read_table(source)
-            meta = json.loads((table.schema.metadata or {})[_META])
-            return cls._profiled(table.to_pandas(), meta["rows"], meta["nulls"])
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            profile = Profile.from_json((table.schema.metadata or {})[_META].decode())
+            return cls._of_sample(table.to_pandas(), profile)
+        except (OSError, KeyError, ValueError, pa.ArrowException, UnreadableProfileError) as error:
             raise UnreadableReferenceError(str(source), f"{type(error).__name__}: {error}") from error
 
 
-def _profile(column: pd.Series[Any], null_share: float) -> ColumnReference:
-    numbers = numbers_of(column)
-    if numbers is None:
-        texts = texts_of(column)
-        return TextReference(shares_of(texts), len(texts), null_share)
-    values = np.sort(numbers)
-    return NumberReference(values, float(values.std()) if values.size else 0.0, null_share)
+def _compared_with(column: pd.Series[Any], profile: ColumnProfile) -> ColumnReference:
+    """What is kept of a column of the sample, of the kind that it has in all rows."""
+    if isinstance(profile, NumberProfile):
+        values = SortedNumbers.of(column).finite
+        return NumberReference(values, float(values.std()) if values.size else 0.0)
+    counted = counted_texts(column)
+    rows = sum(counted.values())
+    return TextReference({name: count / rows for name, count in counted.items()}, rows)

@@ -109,7 +109,7 @@ def _registered_tests() -> tuple[str, str]:
 def _look_up(reference: pd.Series[Any], current: pd.Series[Any], kind: object, threshold: float) -> tuple[float, bool]:
     """Answer Evidently, which hands over a column, with the score that the column has."""
     finding = _findings.get()[str(current.name)]
-    return finding.score or 0.0, finding.drifted
+    return finding.score or 0.0, finding.far
 
 
 def _sample(frame: pd.DataFrame, findings: Sequence[DriftFinding]) -> pd.DataFrame:

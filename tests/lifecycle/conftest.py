@@ -63,10 +63,14 @@ def compared() -> Callable[..., Comparison]:
 
 @pytest.fixture
 def findings() -> Callable[..., tuple[DriftFinding, ...]]:
-    """Findings with these scores against a threshold of 0.1; a score of None could not be computed."""
+    """Findings with these scores against a threshold of 0.1, and verdicts to match; None could not be computed."""
 
     def make(*scores: float | None) -> tuple[DriftFinding, ...]:
-        return tuple(DriftFinding(f"c{n}", "jensen_shannon", score, 0.1, 500) for n, score in enumerate(scores))
+        return tuple(one(f"c{n}", score) for n, score in enumerate(scores))
+
+    def one(name: str, score: float | None) -> DriftFinding:
+        drifted = None if score is None else score >= 0.1
+        return DriftFinding(name, "jensen_shannon", score, 0.1, 500, drifted=drifted, reason="as it was said")
 
     return make
 

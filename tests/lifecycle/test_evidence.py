@@ -3,13 +3,14 @@ from __future__ import annotations
 from lifecycle.evidence import LabelCoverage
 
 
-def test_a_score_at_its_threshold_has_drifted_and_an_unknown_one_has_not(findings) -> None:
-    assert [finding.drifted for finding in findings(0.1, 0.0999, None)] == [True, False, False]
+def test_a_score_at_its_threshold_is_far_and_an_unknown_one_is_not(findings) -> None:
+    assert [finding.far for finding in findings(0.1, 0.0999, None)] == [True, False, False]
 
 
 def test_the_share_of_drifted_columns_counts_the_unknown_as_not_drifted(evidence_of, findings) -> None:
     assert evidence_of(drift=findings(0.2, None, 0.0, 0.3)).drift_share == 0.5
-    assert evidence_of().drift_share == 0.0
+    assert evidence_of(drift=findings(0.2, None, 0.0, 0.3)).far_share == 0.5
+    assert evidence_of().drift_share == evidence_of().far_share == 0.0
 
 
 def test_coverage_is_of_labels_that_can_arrive() -> None:

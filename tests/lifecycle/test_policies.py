@@ -52,15 +52,19 @@ def test_a_policy_reads_as_it_was_written() -> None:
     policy = Policy(every="7d", retrain=(drifted() & older("30d")).for_(2) | worse("2.5%"), rollback=worse("5%"))
 
     assert str(policy) == (
-        "every=7d, retrain=(drifted(0.5) & older(30d)).for_(2) | worse(2.5%), rollback=worse(5.0%), min_labels=500"
+        "every=7d, retrain=(drifted() & older(30d)).for_(2) | worse(2.5%), rollback=worse(5.0%), min_labels=500"
     )
-    assert str((worse("2%") | drifted()) & older("2h")) == "(worse(2.0%) | drifted(0.5)) & older(2h)"
+    assert str((worse("2%") | drifted()) & older("2h")) == "(worse(2.0%) | drifted()) & older(2h)"
 
 
 def test_drift_counts_columns_and_unknown_scores_are_no_drift(evidence_of, findings) -> None:
     assert ask(drifted(), evidence_of(drift=findings(0.2, 0.0))) is True
+    assert ask(drifted(), evidence_of(drift=findings(0.2, None, None))) is True
+    assert ask(drifted(), evidence_of(drift=findings(0.0, None))) is False
+    assert ask(drifted(0.5), evidence_of(drift=findings(0.2, 0.0))) is True
     assert ask(drifted(0.6), evidence_of(drift=findings(0.2, 0.0))) is False
-    assert ask(drifted(), evidence_of(drift=findings(0.2, None, None))) is False
+    assert ask(drifted(0.5), evidence_of(drift=findings(0.2, None, None))) is False
+    assert ask(drifted(0.5), evidence_of(drift=findings(None))) is None
     assert ask(drifted(), evidence_of(drift=findings(None))) is None
     assert ask(drifted(), evidence_of()) is None
 

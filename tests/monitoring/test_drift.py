@@ -59,7 +59,7 @@ def test_scores_are_those_of_evidently(window):
         kind = ColumnType.Categorical if text else ColumnType.Numerical
         theirs = test(reference[finding.column].dropna(), current[finding.column].dropna(), kind, None)
         assert finding.score == pytest.approx(theirs.drift_score, abs=1e-12)
-        assert finding.drifted == theirs.drifted
+        assert finding.far == theirs.drifted
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,21 +97,24 @@ def test_the_order_of_the_rows_does_not_matter(window):
 
 
 @pytest.mark.parametrize(
-    ("change", "note"),
+    ("change", "note", "drifted"),
     [
-        (lambda frame: frame.drop(columns="delay"), "missing in the current window"),
-        (lambda frame: frame.assign(delay=np.nan), "no values in the current window"),
-        (lambda frame: frame.assign(delay=None), "no values in the current window"),
-        (lambda frame: frame.assign(delay=np.inf), "no values in the current window"),
-        (lambda frame: frame.assign(delay="late"), "numbers in the reference, object now"),
-        (lambda frame: frame.head(49), "49 values in the current window, 50 needed"),
-        (lambda frame: frame.head(0), "no values in the current window"),
+        (lambda frame: frame.drop(columns="delay"), "missing in the current window", True),
+        (lambda frame: frame.assign(delay=np.nan), "no values in the current window", True),
+        (lambda frame: frame.assign(delay=None), "no values in the current window", True),
+        (lambda frame: frame.assign(delay=np.inf), "no values in the current window", True),
+        (lambda frame: frame.assign(delay="late"), "numbers in the reference, object now", True),
+        (lambda frame: frame.head(49), "49 values in the current window, 50 needed", None),
+        (lambda frame: frame.head(1), "1 values in the current window, 50 needed", None),
+        (lambda frame: frame.head(0), "no values in the current window", None),
+        (lambda frame: pd.DataFrame(), "no values in the current window", None),
     ],
 )
-def test_a_column_that_cannot_be_compared_has_no_score_and_says_why(window, change, note):
+def test_a_column_without_a_score_says_why_and_never_that_nothing_happened(window, change, note, drifted):
     finding = by_column(drift(Reference.of(window(500)), change(window(500, seed=1))))["delay"]
 
-    assert (finding.score, finding.note, finding.drifted) == (None, note, False)
+    assert (finding.score, finding.note, finding.drifted) == (None, note, drifted)
+    assert finding.reason
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,33 @@ def test_categories_that_cannot_be_compared_say_why(window, change, note):
 def test_a_column_that_became_constant_is_compared(window):
     finding = by_column(drift(Reference.of(window(500)), window(500, seed=1).assign(delay=0.0)))["delay"]
 
+    assert finding.drifted
+
+
+def test_a_column_that_is_constant_no_more_has_drifted_and_one_that_stays_so_has_not(window):
+    reference, current = Reference.of(window(500).assign(delay=3.0)), window(500, seed=1)
+
+    assert by_column(drift(reference, current))["delay"].drifted
+    assert by_column(drift(reference, current.assign(delay=3.0)))["delay"].drifted is False
+
+
+def test_infinities_among_the_values_are_counted_and_are_drift(window):
+    current = window(2000, seed=1)
+    current.loc[:200, "delay"] = np.inf
+
+    finding = by_column(drift(Reference.of(window(5000)), current))["delay"]
+
+    assert finding.note == "10.1% infinite, 0.0% in the reference"
+    assert finding.drifted
+
+
+def test_a_new_category_is_named(window):
+    current = window(2000, seed=1)
+    current.loc[:200, "carrier"] = "XX"
+
+    finding = by_column(drift(Reference.of(window(5000)), current))["carrier"]
+
+    assert "new: 'XX', 10." in finding.note
     assert finding.drifted
 
 
@@ -210,7 +240,7 @@ def test_a_large_reference_is_sampled_the_same_way_each_time(window):
 
     pd.testing.assert_frame_equal(first.frame, second.frame)
     assert (len(first.frame), first.rows) == (500, 3000)
-    assert first.columns["seats"].null_share == pytest.approx(frame["seats"].isna().mean())
+    assert first.profile["seats"].nulls == frame["seats"].isna().sum()
 
 
 @pytest.mark.parametrize("content", [b"", b"not parquet"])

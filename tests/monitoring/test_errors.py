@@ -29,6 +29,16 @@ MESSAGES = [
         "instruments.npz cannot be read as what was fitted on a version's reference window: BadZipFile: no archive. "
         "Restore it from the registered model version, or train again.",
     ),
+    (
+        errors.UnreadableProfileError("KeyError: 'counts'"),
+        "The text cannot be read as a window's profile: KeyError: 'counts'. Profile the window's rows again with the "
+        "bins of the version's reference.",
+    ),
+    (
+        errors.LayoutMismatchError("number bins", 201, 12),
+        "Profiles of different number bins cannot be merged: 201 and 12. Profile both windows with the bins of the "
+        "same version's reference.",
+    ),
 ]
 
 
