@@ -158,18 +158,18 @@ class Application:
         if length is not None and length.isdigit() and int(length) > limit:
             await self._too_large(send)
             return None
-        body = b""
+        whole = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             part: bytes = message["body"]
-            body = body + part if body else part
-            if len(body) > limit:
+            if len(whole) + len(part) > limit:
                 await self._too_large(send)
                 return None
             if not message["more_body"]:
-                return body
+                return bytes(whole + part) if whole else part
+            whole += part
 
     def _assigned(self, routes: Routes, champion: Served, scope: Scope, body: bytes) -> Served:
         """Who answers a request, decided once: in an experiment it may be the challenger."""

@@ -38,7 +38,7 @@ async def open_inference(application: Application, scope: Scope, receive: Receiv
     if served is None:
         await _error(send, 404, f"Nothing is served at {path}. Served: {sorted(application.routes.versions)}.")
     elif (method, verb) == ("POST", "infer"):
-        await _infer(application, served, scope, receive, send)
+        await _infer(application, _assigned(application, served, scope), scope, receive, send)
     elif (method, verb) == ("GET", "ready"):
         await respond_json(send, {"name": served.model, "ready": ready}, 200 if ready else 503)
     elif (method, verb) == ("GET", ""):
@@ -70,6 +70,14 @@ def _find(routes: Routes, path: str) -> tuple[Served | None, str]:
     rest = rest.removesuffix(f"/{verb}") if verb else rest
     name, found, version = rest.rpartition("/versions/")
     return (routes.find(name, version) if found else routes.find(rest)), verb
+
+
+def _assigned(application: Application, served: Served, scope: Scope) -> Served:
+    """Who answers a request to a name; its unit is in the header, because tensors are not looked into for it."""
+    comparison = application.routes.comparisons.get(f"/models/{served.model}/invocations")
+    if comparison is None or "/versions/" in scope["path"]:
+        return served
+    return application.compared(comparison, served, scope, b"")
 
 
 async def _infer(application: Application, served: Served, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from mlflow_plugins.deployment.application import Application
 from mlflow_plugins.deployment.asgi import Message as AsgiMessage
 from mlflow_plugins.deployment.loading import load_served
+from mlflow_plugins.deployment.logged_answers import logging_requests
 from mlflow_plugins.deployment.options import ServerOptions, read_options
 from mlflow_plugins.deployment.routes import Routes
 from mlflow_plugins.deployment.served import Served
@@ -115,8 +116,9 @@ def _give_way() -> None:
 
 
 def _obey(options: ServerOptions, told_to: BinaryIO, answers: BinaryIO) -> None:
-    shadow = Shadow(make_application(options))
-    with asyncio.Runner() as runner:
+    application = make_application(options)
+    shadow = Shadow(application)
+    with logging_requests(application, options.log), asyncio.Runner() as runner:
         while (content := next_frame(told_to)) is not None:
             answers.write(frame_of(runner.run(shadow.obey(read_message(content)))))
             answers.flush()

@@ -120,6 +120,23 @@ def test_a_version_that_is_asked_for_by_number_is_no_part_of_the_experiment(app)
     assert by_name.without_ours() == by_number.without_ours()
 
 
+def test_tensors_are_answered_by_the_same_version_as_frames(app):
+    inputs = [
+        {"name": name, "shape": [1], "datatype": kind, "data": [value]}
+        for name, kind, value in zip(COLUMNS, ("FP64", "BYTES", "FP64"), (100.5, "UA", 3.0), strict=True)
+    ]
+    request = Request(json.dumps({"inputs": inputs}).encode(), path="/v2/models/late-flights/infer")
+    taken = replace(request, headers=((b"x-incumbent-unit", _a_unit_of_the_challenger()),))
+
+    async def scene():
+        return await ask(app, taken), await ask(app, request)
+
+    challenged, unnamed = asyncio.run(scene())
+
+    assert [each.ours["x-incumbent-version"] for each in (challenged, unnamed)] == ["4", "3"]
+    assert challenged.json()["model_version"] == "4"
+
+
 def _a_unit_of_the_challenger():
     experiment = Experiment(experiment_of("late-flights", 4), 0.2, "ours")
     return next(b"u%d" % n for n in range(100) if experiment.assign(f"u{n}") is Variant.CHALLENGER)
