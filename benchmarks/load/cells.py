@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from mlflow_plugins.deployment.options import ServerOptions, StoredModel
-from mlflow_plugins.deployment.starting import WORKER, environment, listen
+from mlflow_plugins.deployment.starting import SUPERVISOR, WORKER, WORKERS, environment, listen
 
 SERVER_CORE, CLIENT_CORE = 0, (os.cpu_count() or 2) - 1
 _START_LIMIT = 240.0
@@ -67,9 +67,9 @@ class Running:
             NoAnswerError: an answer was not 200.
         """
         _load(self, connections, body, seconds / 4)
-        before = self._cpu_seconds()
+        before = self.cpu_seconds()
         found = _load(self, connections, body, seconds)
-        used = self._cpu_seconds() - before
+        used = self.cpu_seconds() - before
         count = int(found["requests"])
         if found["statuses"] != {"200": count}:
             raise NoAnswerError(self.name, f"statuses {found['statuses']}")
@@ -77,7 +77,8 @@ class Running:
         times = float(found["p50_ms"]), float(found["p99_ms"])
         return Cell(self.name, self.model, connections, rows, count, rate, *times, 1e6 * used / count)
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Of all its processes, since they began."""
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         return float(sum(sum(process.cpu_times()[:2]) for process in family))
 
@@ -95,15 +96,23 @@ def _load(server: Running, connections: int, body: Path, seconds: float) -> dict
 @contextmanager
 def ours(name: str, model: str, stored: StoredModel) -> Iterator[Running]:
     """Our server, one worker, at the tier of the stored model."""
-    with listen("127.0.0.1", 0) as listening:
-        listening.listen()
-        told = environment(ServerOptions(models=(stored,)).to_json(), listening.fileno())
-        port = listening.getsockname()[1]
-        process = subprocess.Popen(WORKER, env=told, pass_fds=[listening.fileno()])
-    with _ended(Running(name, model, port, process), "/ready") as running:
-        tier = json.loads(_get(port, "/models"))["models"][0]["tier"]
+    with serving(ServerOptions(models=(stored,)), name, model) as running:
+        tier = json.loads(_get(running.port, "/models"))["models"][0]["tier"]
         if stored.tier is not None and tier != stored.tier:
             raise NoAnswerError(name, f"it serves at tier {tier}, not {stored.tier}")
+        yield running
+
+
+@contextmanager
+def serving(options: ServerOptions, name: str, model: str, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[Running]:
+    """Our server with these options, on these cores."""
+    with listen("127.0.0.1", 0) as listening:
+        listening.listen()
+        told = {**environment(options.to_json(), listening.fileno()), WORKERS: str(options.workers)}
+        port = listening.getsockname()[1]
+        command = WORKER if options.workers == 1 else SUPERVISOR
+        process = subprocess.Popen(command, env=told, pass_fds=[listening.fileno()])
+    with _ended(Running(name, model, port, process), "/ready", cores) as running:
         yield running
 
 
@@ -130,12 +139,12 @@ def echo(answer: int) -> Iterator[Running]:
 
 
 @contextmanager
-def _ended(server: Running, ready: str) -> Iterator[Running]:
+def _ended(server: Running, ready: str, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[Running]:
     try:
         _wait(server, ready)
         for process in [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(True)]:
             for thread in process.threads():
-                os.sched_setaffinity(thread.id, {SERVER_CORE})
+                os.sched_setaffinity(thread.id, set(cores))
         yield server
     finally:
         family = psutil.Process(server.process.pid).children(recursive=True) if server.process.poll() is None else []

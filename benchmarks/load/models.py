@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.served import Tier
-from mlflow_plugins.models import GOLDEN, MANIFEST, ModelPackage, golden_of, save_model
+from mlflow_plugins.models import GOLDEN, MANIFEST, Golden, ModelPackage, golden_of, save_model
 from modeling.tasks import Task
 
 ROWS = 4000
@@ -52,13 +52,25 @@ def questions() -> tuple[pd.DataFrame, np.ndarray]:
 
 def store(name: str, folder: Path) -> Stored:
     """Fit and store one of the models."""
+    package, golden = packaged(name)
+    save_model(package, folder)
+    return Stored(folder, golden.digest, bodies())
+
+
+def bodies() -> dict[int, bytes]:
+    """Requests by number of rows."""
+    rows = questions()[0].dropna()
+    return {count: _body(rows.head(count)) for count in (1, 100)}
+
+
+def packaged(name: str, iterations: int = 200) -> tuple[ModelPackage, Golden]:
+    """Fit one of the models."""
     X, y = questions()
     with threadpool_limits(1):  # two threads that wait for each other on busy cores take many times as long
-        pipeline = make_pipeline(_prepared(name), _estimator(name)).fit(X, y)
+        pipeline = make_pipeline(_prepared(name), _estimator(name, iterations)).fit(X, y)
     golden = golden_of(pipeline, X, Task.BINARY)
     files: dict[str, bytes | Path] = {MANIFEST: b"{}", GOLDEN: golden.file}
-    save_model(ModelPackage(pipeline, X, Task.BINARY, files, ("scikit-learn",)), folder)
-    return Stored(folder, golden.digest, {rows: _body(X.dropna().head(rows)) for rows in (1, 100)})
+    return ModelPackage(pipeline, X, Task.BINARY, files, ("scikit-learn",)), golden
 
 
 def _prepared(name: str) -> ColumnTransformer:
@@ -71,10 +83,10 @@ def _prepared(name: str) -> ColumnTransformer:
     ])  # fmt: skip
 
 
-def _estimator(name: str) -> Any:
+def _estimator(name: str, iterations: int) -> Any:
     if name == "forest":
         return RandomForestClassifier(100, min_samples_leaf=5, random_state=0, n_jobs=1)
-    return HistGradientBoostingClassifier(max_iter=200, random_state=0)
+    return HistGradientBoostingClassifier(max_iter=iterations, random_state=0)
 
 
 def _body(rows: pd.DataFrame) -> bytes:
