@@ -3,9 +3,9 @@
 The described model, compiled, on one worker pinned to one core; the load keeps a rate from the other core, on 16
 connections, and a late answer counts from the moment at which it should have been asked. The slow challenger computes
 for two seconds in Python for each request, on the server's core. Workers are compared at the tier `typed`, whose
-milliseconds leave the load client next to nothing of a core; that needs both cores, so on a machine that has other work
-look at `by_cpu`, which is twice the CPU of a request with one worker over that with two. What is compared is measured in
-turns, and the round that was disturbed least counts.
+milliseconds leave the load client next to nothing of a core; that needs both cores, so on a machine that has other
+work look at `by_cpu`, which is twice the CPU of a request with one worker over that with two. What is compared is
+measured in turns, and the round that was disturbed least counts.
 The last line is JSON.
 
     python -m benchmarks.serving_pressure [SECONDS-A-CELL]
