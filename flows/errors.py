@@ -13,6 +13,9 @@ FlowsError
 ├── GateRefusedError (RuntimeError)        a gate said no
 ├── SkewFoundError (RuntimeError)          features were served otherwise than they are computed
 ├── EmptyWindowError (LookupError)         a window of time in which nothing was asked or logged
+├── NothingScoredError (LookupError)       answers by key were asked for, and nothing was scored
+├── TopError (ValueError)                  the best of nobody were asked for, or by no part of the key
+├── GridError (ValueError)                 a file that does not say which combinations to answer
 ├── UnknownViewError (LookupError)         a name that no feature view and no feature has
 ├── UnknownSourceError (LookupError)       a name that no source of the model has
 ├── SettingsError (ValueError)             incumbent.toml or a variable that no setting knows
@@ -150,6 +153,36 @@ class EmptyWindowError(FlowsError, LookupError):
         super().__init__(
             f"No {what} was {done} in {window}; {last}. Ingest and score first, or name another window "
             f"with --from and --to."
+        )
+
+
+class NothingScoredError(FlowsError, LookupError):
+    """Answers by key were asked for, and nothing was scored."""
+
+    def __init__(self, model: str, version: int, window: str) -> None:
+        super().__init__(
+            f"Version {version} of {model!r} has scored nothing in {window}. "
+            f"Run incumbent score first, or name a later moment with --as-of."
+        )
+
+
+class TopError(FlowsError, ValueError):
+    """The best of nobody were asked for, or by no part of the key."""
+
+    def __init__(self, by: str, top: int, key: Iterable[str]) -> None:
+        super().__init__(
+            f"--top {top} --by {by!r} cannot be computed. Give a count of at least 1 and some, not all, of the columns "
+            f"by which questions are told apart: {list(key)}."
+        )
+
+
+class GridError(FlowsError, ValueError):
+    """A file that does not say which combinations to answer."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"The grid {path} cannot be computed: {problem}. "
+            f'Write JSON with the values of each column, such as {{"carrier": ["UA", "B6"], "hour": [6, 7, 8]}}.'
         )
 
 

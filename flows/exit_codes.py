@@ -24,8 +24,15 @@ OURS = (
 
 _USAGE = (
     *(features.SpecError, features.NaiveMomentError, features.SuiteUnreadableError),
-    *(flows.AsOfError, flows.GuessError, flows.ModelFileError, flows.NotFittedError),
-    *(flows.SettingsError, flows.SpecError, flows.UnknownPolicyError, flows.UnknownSourceError, flows.UnknownViewError),
+    *(flows.AsOfError, flows.GridError, flows.GuessError, flows.ModelFileError, flows.NotFittedError),
+    *(
+        flows.SettingsError,
+        flows.SpecError,
+        flows.TopError,
+        flows.UnknownPolicyError,
+        flows.UnknownSourceError,
+        flows.UnknownViewError,
+    ),
     *(lifecycle.DecisionNotFoundError, lifecycle.MetricError, lifecycle.MomentError, lifecycle.PolicyError),
     *(lifecycle.SpanError, lifecycle.VersionNotFoundError),
     *(modeling.FitFunctionError, modeling.SearchRangeError),
@@ -34,7 +41,7 @@ _USAGE = (
     *(online.StoreAddressError, online.UnsupportedAggregateError),
 )
 _DATA = (
-    *(flows.BatchRefusedError, flows.EmptyWindowError),
+    *(flows.BatchRefusedError, flows.EmptyWindowError, flows.NothingScoredError),
     *(features.ColumnTypeError, features.ExpectationFailedToRunError, features.MissingColumnsError),
     *(features.ReservedColumnError, features.SchemaChangedError, features.UntypedColumnError),
     *(modeling.ColumnTypeError, modeling.LabelError, modeling.TooFewBlocksError, modeling.TooFewRowsError),

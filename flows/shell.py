@@ -28,7 +28,8 @@ def run(given: Namespace) -> int:
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "serve": _serve, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand,
         "rollback": _by_hand,
-        "features": _features, "lineage": _lineage, "lake": _lake, "requests": _requests, "expect": _expect,
+        "features": _features, "lineage": _lineage, "lake": _lake, "expect": _expect,
+        "requests": _requests, "precompute": _precompute,
     }  # fmt: skip
     try:
         return verbs.get(given.verb, _flow)(given)
@@ -167,6 +168,20 @@ def _requests(given: Namespace) -> int:
 
     with looking() as loop:
         _print(given, compact(loop, given.model, _moment(None)))
+    return DONE
+
+
+def _precompute(given: Namespace) -> int:
+    from flows.precompute import best_few, precompute_grid, precompute_scores
+    from flows.running import looking
+
+    model, moment = load_model(given.model), _moment(given.as_of)
+    with looking() as loop:
+        if given.grid:
+            result = precompute_grid(loop, model, moment, Path(given.grid))
+        else:
+            result = precompute_scores(loop, model, moment, best_few(model, given.by, given.top))
+    _print(given, result)
     return DONE
 
 

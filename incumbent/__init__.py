@@ -32,6 +32,7 @@ _HOME = {
     "older": "lifecycle.policies",
     "one_of": "feature_store.expectations",
     "parquet": "feature_store.readers",
+    "predict": "flows.embedded",
     "ratio": "feature_store.feature_view",
     "recency": "feature_store.feature_view",
     "replay": "flows.running",
@@ -69,6 +70,7 @@ __all__ = [
     "older",
     "one_of",
     "parquet",
+    "predict",
     "ratio",
     "recency",
     "replay",
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from feature_store.readers import csv, delta, parquet, sql
     from feature_store.source import ALL, INGESTED, Source, after, before
     from feature_store.spine import each, every, seen
+    from flows.embedded import predict
     from flows.model import Model, load_model
     from flows.running import replay
     from lifecycle.gates import Gate

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from incumbent.feature_command import add_features, add_lake, add_requests
+from incumbent.feature_command import add_features, add_lake, add_precompute, add_requests
 
 DONE, FAILED, USAGE, GATE_SAID_NO, DATA_SAID_NO = 0, 1, 2, 3, 4
 
@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add_features(verbs)
     add_lake(verbs)
     add_requests(verbs)
+    add_precompute(verbs)
     deploy = _add(verbs, "deploy", "Prefect deployments, schedules, and the automation that retrains", moment=False)
     deploy.add_argument("--start", metavar="MOMENT", help="anchor of the schedules, with a zone")
     _add_serve(verbs)

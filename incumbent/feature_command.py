@@ -51,6 +51,20 @@ def add_requests(verbs: argparse._SubParsersAction) -> None:  # type: ignore[typ
     compact.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def add_precompute(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
+    """Add `precompute`."""
+    told = (
+        "answers by key for the scoring server: the newest batch scores, the best few, or every combination of a grid"
+    )
+    verb = verbs.add_parser("precompute", help=told, description=told)
+    verb.add_argument("model", metavar="MODEL", help="as for the other verbs")
+    verb.add_argument("--as-of", metavar="MOMENT", help="the end of the window, with a zone; by default this moment")
+    verb.add_argument("--by", metavar="COLUMNS", default="", help="with --top: of whom, joined by commas")
+    verb.add_argument("--top", metavar="COUNT", type=int, default=0, help="also the best so many for each of --by")
+    verb.add_argument("--grid", metavar="FILE", help="instead, every combination of the values in this JSON file")
+    verb.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def add_lake(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]  # generic only in stubs
     """Add `lake` and what can be done for it."""
     told = "look after the tables of the lake: fewer files, and none that nothing names"

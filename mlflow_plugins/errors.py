@@ -14,6 +14,8 @@ MlflowPluginsError
 ├── NoQuestionsError (LookupError)       a version that does not say by which keys it is asked
 ├── QuestionError (ValueError)           a question that cannot be completed as the operator wants it
 ├── FeaturesUnavailableError (ConnectionError) features that the online store does not give at this moment
+├── NotEmbeddableError (TypeError)       a version whose columns no frame brings as they are
+├── ColumnsNotGivenError (ValueError)    rows that do not fit the model's columns
 ├── RequestNotLoggedError (OSError)      a record that is not on disk, so that its answer is not given
 ├── TensorError (ValueError)             tensors that do not fit the model's columns
 ├── DeploymentExistsError (ValueError)   a deployment of this name is running
@@ -202,3 +204,20 @@ class DeploymentFailedError(MlflowPluginsError, RuntimeError):
 
     def __init__(self, name: str, problem: str, log: str) -> None:
         super().__init__(f"Deployment {name!r}: {problem}. Its log: {log}")
+
+
+class NotEmbeddableError(MlflowPluginsError, TypeError):
+    """A version whose columns no frame brings as they are."""
+
+    def __init__(self, model: str, version: int) -> None:
+        super().__init__(
+            f"Version {version} of {model!r} is not one of named scalar columns, so that a frame cannot be handed to "
+            f"it here. Ask it over HTTP, or load it with mlflow.pyfunc.load_model."
+        )
+
+
+class ColumnsNotGivenError(MlflowPluginsError, ValueError):
+    """Rows that do not fit the model's columns."""
+
+    def __init__(self, problem: str, columns: Iterable[str]) -> None:
+        super().__init__(f"The rows cannot be predicted: {problem}. Give the columns {list(columns)} in their types.")

@@ -10,6 +10,7 @@ FeatureStoreError
 │   ├── StoreAddressError (ValueError)            neither a folder nor a Redis server
 │   └── ReadOnlyStoreError (PermissionError)      opened for reading, and asked to write
 ├── ViewNotMaterializedError (LookupError)        features were asked for that are not in the online store
+├── NoKeyedTableError (LookupError)               values were asked for by key that were never computed
 ├── StoreAheadError (ValueError)                  the online store holds more than the lake at that moment
 └── AskedOfThePastError (ValueError)              an online question about a moment before the last write
 """
@@ -113,6 +114,16 @@ class AskedOfThePastError(FeatureStoreError, ValueError):
         super().__init__(
             f"The question is asked as of {as_of}, but the online store was written as of {since}. "
             f"Ask about a moment since then, or use features(...) on the lake for the past."
+        )
+
+
+class NoKeyedTableError(FeatureStoreError, LookupError):
+    """Values were asked for by key that nobody computed yet."""
+
+    def __init__(self, table: str, store: str) -> None:
+        super().__init__(
+            f"The online store {store} holds no table {table!r}. "
+            f"Compute it first: incumbent precompute MODEL, with --top or --grid where that was asked for."
         )
 
 

@@ -16,8 +16,12 @@ from mlflow_plugins.deployment.options import LookupOptions
 from mlflow_plugins.deployment.question import Question
 from mlflow_plugins.errors import FeaturesUnavailableError, QuestionError
 
-_NETWORK = ("redis://", "rediss://", "unix://")
 _PAUSE = 1.0  # seconds after which a store that could not be opened is tried again
+
+
+def is_far(store: str) -> bool:
+    """Whether a read goes over the network, and must not keep others waiting."""
+    return store.startswith(("redis://", "rediss://", "unix://"))
 
 
 class FeatureLookup:
@@ -28,7 +32,7 @@ class FeatureLookup:
     """
 
     def __init__(self, question: Question, options: LookupOptions) -> None:
-        self.waits = options.store.startswith(_NETWORK)
+        self.waits = is_far(options.store)
         self._question, self._options = question, options
         self._read: Callable[[Sequence[Mapping[str, Any]], datetime], OnlineFeatures] | None = None
         self._failed: tuple[float, FeatureStoreError] | None = None

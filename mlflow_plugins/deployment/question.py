@@ -62,7 +62,7 @@ class Question:
 
     def columns(self, names: Sequence[str]) -> tuple[Column, ...]:
         """Some of its columns, as a request spells them."""
-        return tuple(Column(name, _kind(self.types[name])) for name in names)
+        return tuple(Column(name, kind_of(self.types[name])) for name in names)
 
 
 def _readable(text: str) -> list[Feature]:
@@ -75,7 +75,8 @@ def _readable(text: str) -> list[Feature]:
     return found
 
 
-def _kind(dtype: pl.DataType) -> Kind:
+def kind_of(dtype: pl.DataType) -> Kind:
+    """How a request spells values of a type; moments and days are text."""
     if dtype == pl.String:
         return Kind.STRING
     if dtype == pl.Boolean:

@@ -19,6 +19,7 @@ from mlflow_plugins.request_log.lines import Asked
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FOUND = "found"
+Parsers = Sequence[tuple[str, Callable[[str], Any]]]
 
 
 class Completed(NamedTuple):
@@ -56,8 +57,7 @@ class Questions:
         self._bare = Decoder(question.columns(list(question.types)))
         self._lookup = FeatureLookup(question, options)
         self.waits, self.deadline = self._lookup.waits, options.deadline
-        types = question.types.items()
-        self._parsers = [(name, _PARSERS[type(dtype)]) for name, dtype in types if type(dtype) in _PARSERS]
+        self._parsers = parsers_of(question.types)
         self._sources = self._arranged()
 
     def whole(self, body: bytes, as_of: int | None) -> Completed | None:
@@ -83,7 +83,7 @@ class Questions:
         names = self._names
         questions = [dict(zip(names, row, strict=True)) for row in zip(*brought, strict=True)]
         if self._parsers:
-            self._parse(questions)
+            parse(questions, self._parsers)
         found = self._lookup.read(questions, EPOCH + timedelta(microseconds=as_of))
         outcomes = self._judged(found, questions) if found.odd else {FOUND: len(questions)}
         return Completed(self._columns(found.rows, brought), self._asked(as_of, brought), outcomes)
@@ -138,15 +138,6 @@ class Questions:
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
         return outcomes
 
-    def _parse(self, questions: Sequence[dict[str, Any]]) -> None:
-        """Moments and days came as text."""
-        try:
-            for name, parse in self._parsers:
-                for question in questions:
-                    question[name] = parse(question[name])
-        except ValueError as error:
-            raise QuestionError(f"column {name!r}: {error}") from error
-
 
 def _as_double(value: Any) -> float:
     """As a cast to double makes it: moments are microseconds, and days days, since 1970."""
@@ -167,6 +158,25 @@ def moment(text: str) -> datetime:
     if found.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return found.astimezone(UTC)
+
+
+def parse(questions: Sequence[dict[str, Any]], parsers: Parsers) -> None:
+    """Make moments and days of the texts that came.
+
+    Raises:
+        QuestionError: one is none.
+    """
+    try:
+        for name, read in parsers:
+            for question in questions:
+                question[name] = read(question[name])
+    except (ValueError, TypeError) as error:
+        raise QuestionError(f"column {name!r}: {error}") from error
+
+
+def parsers_of(types: Mapping[str, pl.DataType]) -> Parsers:
+    """How the columns are read that come as text and are none."""
+    return [(name, _PARSERS[type(dtype)]) for name, dtype in types.items() if type(dtype) in _PARSERS]
 
 
 _PARSERS: dict[type[pl.DataType], Callable[[str], Any]] = {pl.Datetime: moment, pl.Date: date.fromisoformat}

@@ -22,6 +22,7 @@ from mlflow_plugins.deployment.logged_answers import logging_requests
 from mlflow_plugins.deployment.metrics import Board
 from mlflow_plugins.deployment.options import ServerOptions, read_options
 from mlflow_plugins.deployment.pages import PAGES
+from mlflow_plugins.deployment.precomputed import PrecomputedPages
 from mlflow_plugins.deployment.server import Server
 from mlflow_plugins.deployment.starting import FD, OPTIONS, SLOT
 
@@ -47,7 +48,9 @@ def main() -> int:
 def make_application(options: ServerOptions, slot: int = 0) -> Application:
     """An application of these options, without a model yet."""
     lane = Lane(ThreadPoolExecutor(1, thread_name_prefix="predict"))
-    application = Application(options.limits, options.access, lane, PAGES)
+    lookups = {stored.model: stored.lookup for stored in options.models if stored.lookup is not None}
+    precomputed = [PrecomputedPages(list(lookups), lookup) for lookup in list(lookups.values())[:1]]
+    application = Application(options.limits, options.access, lane, (*precomputed, *PAGES))
     folder = Path(options.metrics_folder) if options.metrics_folder is not None else None
     application.board = Board(application.counts, folder, slot)
     return application

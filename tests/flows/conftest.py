@@ -28,7 +28,7 @@ os.environ.update(
     PREFECT_HOME=_HOME,
     PREFECT_LOGGING_LEVEL="CRITICAL",
 )
-sys.path.append(str(Path(__file__).parent))  # for small_data
+sys.path.append(str(Path(__file__).parent))  # for small_data, served_world
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,15 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mlflow")
     connect_embedded(folder)
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, prefect_api: str, empty_mlflow: Path) -> Iterator[Any]:
+    """A loop with a champion whose features are online; its model file, and the champion as stored."""
+    from served_world import champion_online
+
+    with champion_online(tmp_path_factory.mktemp("trained"), prefect_api, empty_mlflow) as found:
+        yield found
 
 
 @pytest.fixture

@@ -70,6 +70,21 @@ MESSAGES = [
         "Ingest and score first, or name another window with --from and --to.",
     ),
     (
+        errors.NothingScoredError("late", 3, "a .. b"),
+        "Version 3 of 'late' has scored nothing in a .. b. "
+        "Run incumbent score first, or name a later moment with --as-of.",
+    ),
+    (
+        errors.TopError("origin", 0, ["user", "item"]),
+        "--top 0 --by 'origin' cannot be computed. Give a count of at least 1 and some, not all, of the columns by "
+        "which questions are told apart: ['user', 'item'].",
+    ),
+    (
+        errors.GridError("grid.json", "it is empty"),
+        "The grid grid.json cannot be computed: it is empty. Write JSON with the values of each column, such as "
+        '{"carrier": ["UA", "B6"], "hour": [6, 7, 8]}.',
+    ),
+    (
         errors.EmptyWindowError("answer", "logged", "a .. b", None),
         "No answer was logged in a .. b; there is none before its end. "
         "Ingest and score first, or name another window with --from and --to.",

@@ -60,6 +60,13 @@ MESSAGES = {
         "The features of the question cannot be read: it took longer than 0.05 s. Try again later, or send every "
         "column of the model; [lookup] unreachable = 'null' answers with gaps."
     ),
+    errors.NotEmbeddableError("images", 2): (
+        "Version 2 of 'images' is not one of named scalar columns, so that a frame cannot be handed to it here. "
+        "Ask it over HTTP, or load it with mlflow.pyfunc.load_model."
+    ),
+    errors.ColumnsNotGivenError("they lack ['seats']", ["seats", "hour"]): (
+        "The rows cannot be predicted: they lack ['seats']. Give the columns ['seats', 'hour'] in their types."
+    ),
     errors.RequestNotLoggedError("/var/requests", "no space is left"): (
         "The answer is withheld, because the request log in /var/requests cannot be written: no space is left. "
         "Free space or mend the folder; with [requests] durability = 'async' answers are given regardless."

@@ -8,6 +8,7 @@ from feature_store.errors import FeatureStoreError
 from feature_store.online import errors
 from feature_store.online.errors import (
     AskedOfThePastError,
+    NoKeyedTableError,
     OnlineStoreError,
     ReadOnlyStoreError,
     StoreAddressError,
@@ -67,6 +68,12 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         LookupError,
         "The online store LmdbStore('a') does not hold latest(a), latest(b) as defined now. "
         "Materialize the model's features; a changed definition is materialized anew, beside the old one.",
+    ),
+    (
+        NoKeyedTableError("scores of late", "LmdbStore('online')"),
+        LookupError,
+        "The online store LmdbStore('online') holds no table 'scores of late'. "
+        "Compute it first: incumbent precompute MODEL, with --top or --grid where that was asked for.",
     ),
     (
         StoreAheadError("latest(a)", "3 rows of sources/a", "2"),
