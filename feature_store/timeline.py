@@ -169,9 +169,7 @@ class Timeline:
         places = grid.places(codes, times)
         order: Ints = np.argsort(places)
         ordered = places[order]
-        if ties and (ordered[1:] == ordered[:-1]).any():
-            order = np.lexsort((*ties, places))
-        return cls(grid, order, ordered)
+        return cls(grid, _settled(order, ordered, ties) if ties else order, ordered)
 
     def start(self, codes: Ints) -> Ints:
         """The position of each entity's first row."""
@@ -180,6 +178,18 @@ class Timeline:
     def upto(self, codes: Ints, times: Ints) -> Ints:
         """The position behind each entity's last row at or before a moment."""
         return upto_places(self.places, self.grid.places(codes, times))
+
+
+def _settled(order: Ints, ordered: Ints, ties: Sequence[Ints]) -> Ints:
+    """The same order, with rows at one place in the order of `ties`."""
+    same = ordered[1:] == ordered[:-1]
+    # Rows that no question asks for stand first, below 0; nobody sees in what order.
+    same[: np.searchsorted(ordered, 0)] = False
+    if same.any():
+        places = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = order[places]
+        order[places] = rows[np.lexsort((*(tie[rows] for tie in ties), ordered[places]))]
+    return order
 
 
 def upto_places(places: Ints, asked: Ints) -> Ints:

@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from struct import Struct
 
 import lmdb
+import numpy as np
 import polars as pl
 
 from benchmarks.contenders.meter import least_cost, peak_mb
 from benchmarks.online_peers.question import ASKED, COLUMNS, names
-from benchmarks.online_peers.stores import NEWEST, latest_views
+from benchmarks.online_peers.stores import NEWEST, latest_views, write_latest
 from feature_store.lake import Lake
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.tables import table_of
 
-_KEY = Struct(">8sQ").pack
-_VALUES = Struct(f"<{COLUMNS}d").pack
 _BATCH = 250_000
 
 
 def by_incumbent(folder: Path) -> Callable[[], object]:
     """From the lake, whose rows are in memory, into LMDB, as `materialize` does it."""
+    with tempfile.TemporaryDirectory() as scratch:  # what is imported at the first run is start-up
+        write_latest(1, Path(scratch), [LmdbStore(Path(scratch) / "online")])
     lake, store = _lake(folder), LmdbStore(folder / "online")
     return lambda: materialize(latest_views(), lake, store, as_of=ASKED)
 
@@ -48,11 +49,13 @@ def by_hand(folder: Path) -> Callable[[], object]:
 
 
 def _put(environment: lmdb.Environment, prefix: bytes, newest: pl.DataFrame) -> None:
-    for begin in range(0, newest.height, _BATCH):
-        rows = newest[begin : begin + _BATCH].rows()
+    keys = np.zeros(newest.height, [("prefix", "S8"), ("entity", ">u8")])
+    keys["prefix"], keys["entity"] = prefix, newest["entity"].to_numpy()
+    values = np.ascontiguousarray(newest.drop("entity").to_numpy())
+    items = list(zip(keys.view("V16").tolist(), values.view(f"V{8 * COLUMNS}").ravel().tolist(), strict=True))
+    for begin in range(0, len(items), _BATCH):
         with environment.begin(write=True) as transaction:
-            items = [(_KEY(prefix, entity), _VALUES(*values)) for entity, *values in rows]
-            transaction.cursor().putmulti(items, append=True)
+            transaction.cursor().putmulti(items[begin : begin + _BATCH], append=True)
 
 
 def _lake(folder: Path) -> Lake:
