@@ -8,6 +8,7 @@ and only what it says then is published, by one assignment of the routes. Whatev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import random
@@ -72,6 +73,9 @@ class HotSwap:
                 await follower.begin()
             else:
                 self._lines.append(Lineup(stored, await load_aside(partial(_itself, stored))))
+        if targets is not None:
+            with contextlib.suppress(Exception):  # whoever asks next tells what it was
+                await aside(targets.open)
         for duty in self._duties():
             await self._tried(duty)
         self._begun = True

@@ -27,6 +27,10 @@ class Targets:
     def __init__(self, following: Following) -> None:
         self._following = following
 
+    def open(self) -> None:
+        """Open both, so that the first promotion does not have to; a registry on SQLite takes its second for that."""
+        self._ledger, self._registry  # noqa: B018  # each opens what it names
+
     def head(self, model: str) -> Epoch:
         """The newest epoch. Raises NoChampionError."""
         return self._ledger.head(model)
