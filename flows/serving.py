@@ -154,6 +154,7 @@ def stored_models(settings: Settings, references: Sequence[str], tier: str | Non
                 tier=Tier(tier) if tier else None,
                 trusted_types=settings.loading.trusted_types,
                 lookup=_lookup_options(settings),
+                trials=str(settings.folder / "mlflow" / "trials"),
             )
         )
     return found

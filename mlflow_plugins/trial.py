@@ -2,7 +2,8 @@
 
 The types in a file are checked before it is loaded, so nothing should run. This is for what that check does not see:
 a fault in a library that reads the file, a loop without end, a model that takes all memory. It is a second fence and
-no jail: the process may still open files and sockets of its user.
+no jail: the process has no network and no privileges where the kernel lets it give them up, but it may still read files
+of its user.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+from filelock import FileLock
 
 from lifecycle.errors import IntegrityError
 from mlflow_plugins.contents import check_files, contents_digest
@@ -60,11 +63,19 @@ def try_in_clean_process(trial: Trial, passed: Path, *, seconds: float = SECONDS
     mark = passed / _name(trial)
     if mark.exists():
         return
-    what = f"Trial of the model in {folder}"
+    passed.mkdir(parents=True, exist_ok=True)
+    with FileLock(mark.with_suffix(".lock")):  # the workers of a server come here together
+        if not mark.exists():
+            _try(trial, seconds)
+            mark.touch()
+
+
+def _try(trial: Trial, seconds: float) -> None:
+    what = f"Trial of the model in {trial.folder}"
     with tempfile.TemporaryDirectory(prefix="incumbent-trial-") as elsewhere:
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "mlflow_plugins.trial"],
+                [sys.executable, "-m", "mlflow_plugins.clean_process"],
                 input=json.dumps(asdict(trial)).encode(),
                 capture_output=True,
                 timeout=seconds,
@@ -77,8 +88,6 @@ def try_in_clean_process(trial: Trial, passed: Path, *, seconds: float = SECONDS
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
         raise IntegrityError(what, "a model that loads in a clean process", said[-1][:500])
-    passed.mkdir(parents=True, exist_ok=True)
-    mark.touch()
 
 
 def _name(trial: Trial) -> str:
@@ -119,7 +128,3 @@ def _limit() -> None:
     for kind, most in ((resource.RLIMIT_FSIZE, MAX_WRITTEN), (resource.RLIMIT_AS, MAX_MEMORY)):
         with contextlib.suppress(ValueError):  # the operator's own limit is lower
             resource.setrlimit(kind, (most, most))
-
-
-if __name__ == "__main__":
-    main()

@@ -25,6 +25,7 @@ from mlflow_plugins.deployment.served import Output, Predict, Served, Tier, head
 from mlflow_plugins.errors import NoQuestionsError
 from mlflow_plugins.loader import LoadedModel
 from mlflow_plugins.models import GOLDEN, PREDICT_FUNCTIONS
+from mlflow_plugins.trial import Trial, try_in_clean_process
 from modeling.pipeline import Kind
 from modeling.plan.compile import compile_plan
 from modeling.plan.plan import Plan
@@ -128,6 +129,9 @@ def _verified(stored: StoredModel) -> _Loaded:
 
     folder = Path(stored.folder)
     assert stored.digest is not None  # the caller looked
+    if stored.trials is not None:
+        trial = Trial(stored.folder, stored.digest, stored.contents, tuple(stored.trusted_types))
+        try_in_clean_process(trial, Path(stored.trials))
     checked = loader.load(
         folder, expected_digest=stored.digest, expected_contents=stored.contents, extra_types=stored.trusted_types
     )

@@ -90,6 +90,8 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
         follows: whether it is the champion by the ledger, and gives way to the next one.
         contents: digest of its list of files that the registry recorded, or none.
         lookup: how a question that brings its keys alone is completed.
+        trials: folder in which passed trials are remembered; a version is loaded in a process of its own first. None
+            where whoever calls has seen to it.
     """
 
     model: str
@@ -102,6 +104,7 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     follows: bool = False
     contents: str | None = None
     lookup: LookupOptions | None = None
+    trials: str | None = None
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from mlflow_plugins.models import (
     GOLDEN,
     MANIFEST,
     PLAN,
+    PREDICT_FUNCTIONS,
     SERVING,
     ModelPackage,
     digests_in,
@@ -155,3 +156,41 @@ numpy.save({str(folder / "answers.npy")!r}, answers)
         [sys.executable, "-I", "-W", "ignore", "-c", code], capture_output=True, text=True, check=False, cwd=folder
     )
     assert done.returncode == 0, done.stderr
+
+
+WITHOUT_INCUMBENT = """
+import sys
+from importlib.abc import MetaPathFinder
+
+OURS = {"lifecycle", "feature_store", "modeling", "monitoring", "mlflow_plugins", "flows", "incumbent"}
+
+class Elsewhere(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in OURS:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Elsewhere())
+import mlflow.pyfunc, numpy, pandas
+answer = mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.read_parquet(sys.argv[2]))
+numpy.save(sys.argv[3], numpy.asarray(answer))
+print(sorted(OURS & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize("kind", ["package", "delay_package"])
+def test_a_model_predicts_the_same_bytes_where_incumbent_cannot_be_imported(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The same site-packages, in which our packages are not found: another machine may differ in its libraries."""
+    package: ModelPackage = request.getfixturevalue(kind)
+    save_model(package, tmp_path / "model")
+    package.example.to_parquet(tmp_path / "rows.parquet")
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", WITHOUT_INCUMBENT, "model", "rows.parquet", "answer.npy"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+    asked = getattr(package.pipeline, PREDICT_FUNCTIONS[package.task])
+    assert np.load(tmp_path / "answer.npy").tobytes() == asked(package.example).tobytes()

@@ -7,6 +7,9 @@ import json
 import os
 import pickle
 import shutil
+import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -248,16 +251,34 @@ def test_a_good_model_passes_its_trial_once_and_is_remembered(folder: Path, dige
     try_in_clean_process(trial, tmp_path / "passed")
     try_in_clean_process(trial, tmp_path / "passed", seconds=0)
 
-    assert len(list((tmp_path / "passed").iterdir())) == 1
+    assert len([mark for mark in (tmp_path / "passed").iterdir() if mark.suffix != ".lock"]) == 1
 
 
 def test_a_model_that_takes_too_long_to_load_is_refused(folder: Path, digest: str, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=r"Trial of the model in .*: expected an answer within 0.01 s, found none"):
         try_in_clean_process(Trial(str(folder), digest), tmp_path / "passed", seconds=0.01)
 
-    assert not (tmp_path / "passed").exists()
+    assert [mark.suffix for mark in (tmp_path / "passed").iterdir()] == [".lock"]
 
 
 def test_a_model_that_does_not_load_elsewhere_is_refused_with_what_was_said_there(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=r"loads in a clean process, found .*IntegrityError: Digest of the model"):
         try_in_clean_process(Trial(str(folder), "0" * 64), tmp_path / "passed")
+
+
+def test_the_process_of_a_trial_has_no_network_where_the_kernel_can_take_it_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        code = f"""
+import socket
+from mlflow_plugins.clean_process import leave_network
+left = leave_network()
+try:
+    socket.create_connection(("127.0.0.1", {listening.getsockname()[1]}), timeout=5)
+    reached = True
+except OSError:
+    reached = False
+print(left, reached)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() in (["True", "False"], ["False", "True"])

@@ -6,9 +6,11 @@ import asyncio
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 from asking import Request, ask, split
 
+from lifecycle.errors import IntegrityError
 from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.options import Access, Limits
 from mlflow_plugins.deployment.routes import NOTHING, Routes
@@ -224,3 +226,17 @@ def test_models_tells_the_tier_and_why_it_is_not_a_higher_one(application, small
     (model,) = answer.json()["models"]
     assert (model["name"], model["tier"]) == ("centred", "typed")
     assert model["refused"] == {"microbatch": "a row is answered differently alone and among others"}
+
+
+def test_a_version_is_tried_in_a_process_of_its_own_before_it_is_loaded(small, tmp_path):
+    stored = msgspec.structs.replace(small("late").stored, trials=str(tmp_path / "trials"))
+    other = msgspec.structs.replace(stored, digest="0" * 64)
+
+    with pytest.raises(
+        IntegrityError, match=r"Trial of the model in .*: expected a model that loads in a clean process"
+    ):
+        load_served(other)
+    served = load_served(stored)
+
+    assert served.digest == stored.digest
+    assert len([mark for mark in (tmp_path / "trials").iterdir() if mark.suffix != ".lock"]) == 1
