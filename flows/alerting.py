@@ -50,7 +50,9 @@ def tell_of_window(step: Step, links: Mapping[str, str], further: Sequence[Sympt
     seen = symptoms_of(evidence, made_of)
     # A part of the system is no cause of what is seen at the model.
     alerts = (*alerts_of(evidence, model.owner, seen, known), *alerts_of(evidence, model.owner, further, known))
-    return send(loop, model, alerts, links)
+    told = send(loop, alerts, links)
+    note(loop, model, step.as_of, [*seen, *further])
+    return told
 
 
 def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -60,7 +62,8 @@ def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
     as_of = parse_moment(flow_run.parameters.get("as_of") or flow_run.expected_start_time or "")
     evidence = Evidence(model.name, as_of, Window.before(as_of, loop.policy_of(model).every))
     seen = list(_of_failure(flow.name, state))
-    send(loop, model, alerts_of(evidence, model.owner, seen, told_before(loop, model, as_of)), {})
+    send(loop, alerts_of(evidence, model.owner, seen, told_before(loop, model, as_of)), {})
+    note(loop, model, as_of, seen)
 
 
 def _of_failure(name: str, state: State[Any]) -> Iterator[Symptom]:
@@ -74,7 +77,7 @@ def _of_failure(name: str, state: State[Any]) -> Iterator[Symptom]:
 
 
 def told_before(loop: Loop, model: Model, as_of: datetime) -> set[str]:
-    """Places that were told in this window or those just before, also where the run failed afterwards."""
+    """Places that were seen in this window or those just before, also where the run failed afterwards."""
     every = loop.policy_of(model).every
     notes = [loop.journal.finished(_note(model, as_of - every * back)) for back in range(_MEMORY + 1)]
     return {place for note in notes if note for place in json.loads(note)}
@@ -84,15 +87,19 @@ def _note(model: Model, as_of: datetime) -> str:
     return step_key("told", model, as_of)
 
 
-def send(loop: Loop, model: Model, alerts: Sequence[Alert], links: Mapping[str, str]) -> list[str]:
-    """Send alerts where this loop tells anybody, and note them; their titles."""
-    if loop.tell_owner is None or not alerts:
+def send(loop: Loop, alerts: Sequence[Alert], links: Mapping[str, str]) -> list[str]:
+    """Send alerts where this loop tells anybody; their titles."""
+    if loop.tell_owner is None:
         return []
     for alert in alerts:
         loop.tell_owner(alert, links)
-    places = sorted({one.place for alert in alerts for one in alert.symptoms})
-    loop.journal.finish(_note(model, alerts[0].as_of), json.dumps(places))
     return [alert.title for alert in alerts]
+
+
+def note(loop: Loop, model: Model, as_of: datetime, seen: Sequence[Symptom]) -> None:
+    """Note what was seen where somebody was told, so that it is known in the windows after."""
+    if loop.tell_owner is not None and seen:
+        loop.journal.finish(_note(model, as_of), json.dumps(sorted({one.place for one in seen})))
 
 
 def emit_alert(alert: Alert, links: Mapping[str, str]) -> None:

@@ -88,6 +88,13 @@ class Alerts(_Table):
     blocks: dict[str, str] = {}
 
 
+class Monitoring(_Table):
+    """Scoring servers to look at, and the folder for what Prometheus' node exporter collects from text files."""
+
+    servers: tuple[str, ...] = ()
+    textfiles: Path | None = None
+
+
 class Loading(_Table):
     """What a stored model may consist of, beyond the list in our code."""
 
@@ -169,6 +176,7 @@ class Settings(BaseSettings):
     online: OnlineTable = OnlineTable()
     ledger: LedgerTable = LedgerTable()
     alerts: Alerts = Alerts()
+    monitoring: Monitoring = Monitoring()
     loading: Loading = Loading()
     serving: Serving = Serving()
     lookup: LookupTable = LookupTable()
@@ -190,6 +198,11 @@ class Settings(BaseSettings):
     def folder(self) -> Path:
         """The state folder, absolute."""
         return self.state.folder.expanduser().resolve()
+
+    @property
+    def textfiles(self) -> Path:
+        """Where the metrics of the loop are written for Prometheus."""
+        return self.monitoring.textfiles or self.folder / "metrics"
 
     @property
     def lake_root(self) -> str:

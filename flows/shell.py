@@ -28,7 +28,7 @@ def run(given: Namespace) -> int:
         "init": _init, "quarantine": _quarantine, "backfill": _backfill, "replay": _replay, "why": _why,
         "deploy": _deploy, "serve": _serve, "up": _up, "ui": _up, "doctor": _doctor, "promote": _by_hand,
         "rollback": _by_hand,
-        "features": _features, "lineage": _lineage, "lake": _lake, "expect": _expect,
+        "features": _features, "lineage": _lineage, "lake": _lake, "expect": _expect, "health": _health,
         "requests": _requests, "precompute": _precompute,
     }  # fmt: skip
     try:
@@ -147,6 +147,11 @@ def _why(given: Namespace) -> int:
 
 def _expect(given: Namespace) -> int:
     _print(given, load_model(given.model).expect(given.as_of, write=given.write))
+    return DONE
+
+
+def _health(given: Namespace) -> int:
+    _print(given, load_model(given.model).health(given.as_of))
     return DONE
 
 

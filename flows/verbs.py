@@ -36,6 +36,15 @@ class Verbs(FeatureVerbs):
         with looking() as loop:
             return expect(loop, cast("Model", self), moment_or_now(as_of), write=write)
 
+    def health(self, as_of: str | datetime | None = None) -> Result:
+        """Steps against their own history, scoring servers, and the age of features; renews Prometheus' text file."""
+        from flows.running import looking, moment_or_now
+
+        with looking() as loop:
+            from flows.health import health
+
+            return health(loop, cast("Model", self), moment_or_now(as_of))
+
     def train(self, as_of: str | datetime | None = None) -> Result:
         """Fit the candidates, gate the best, register it, and let the policy decide on it."""
         return self._do("train", as_of)

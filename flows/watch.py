@@ -6,12 +6,15 @@ from prefect import flow
 
 from flows.alerting import tell_of_failure, tell_of_window
 from flows.decide import decide
+from flows.evidence import noted_evidence
+from flows.health import export, system_health
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.requests import compact
 from flows.results import Result
 from flows.score import score
 from flows.steps import Step, carry_out, run_name
+from lifecycle.health import symptoms_of_health
 from lifecycle.moments import iso
 
 
@@ -29,5 +32,8 @@ def _watch(step: Step) -> Result:
         score(step.reference, moment)
         links |= monitor(step.reference, moment).links
     decided = decide(step.reference, moment)
-    told = tell_of_window(step, links)
+    around = system_health(step.loop, step.model, step.as_of)
+    export(step.loop, step.model, noted_evidence(step.loop, step.model, step.as_of), around)
+    step.run.metrics({f"seconds.{one.step}": one.seconds for one in around.steps if one.seconds is not None})
+    told = tell_of_window(step, links, list(symptoms_of_health(around)))
     return Result("watch", step.model.name, moment, {**decided.facts, **({"alerts": told} if told else {})})

@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     lineage.add_argument("what", nargs="?", help="version number, view or feature; without it, every version")
     expect = _add(verbs, "expect", "infer what each source's next batch should be like; --write keeps it", moment=True)
     expect.add_argument("--write", action="store_true", help="write expectations/SOURCE.json beside the model file")
+    _add(verbs, "health", "slow steps, scoring servers, age of features; renews Prometheus' text file", moment=True)
     add_features(verbs)
     add_lake(verbs)
     add_requests(verbs)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
 
 from lifecycle.errors import UnreachableError
+from lifecycle.run_tags import STEP
 from mlflow_plugins.answers import answers
 from mlflow_plugins.connection import Connection
 from mlflow_plugins.mlflow_run import MlflowRun
@@ -30,6 +32,15 @@ PROCESS_TAG = "incumbent.process"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _UNSAFE = re.compile(r"[^\w.-]+")
 _PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """One run of a step of the loop, as its MLflow run tells it."""
+
+    step: str
+    seconds: float
+    failed: bool
 
 
 class MlflowTracker:
@@ -83,6 +94,27 @@ class MlflowTracker:
             for run in stale:
                 self.connection.client.set_terminated(run.info.run_id, "KILLED")
         return len(stale)
+
+    def step_runs(self, experiments: Sequence[str], newest: int = 500) -> list[StepRun]:
+        """The steps that ended, newest first: how long each took on the wall clock, and whether it failed.
+
+        A run that was killed says nothing about either, and is left out.
+
+        Args:
+            newest: at most so many.
+        """
+        with answers(self.connection.tracking_uri):
+            client = self.connection.client
+            ids = [found.experiment_id for name in experiments if (found := client.get_experiment_by_name(name))]
+            if not ids:
+                return []
+            ended = "attributes.status != 'RUNNING' AND attributes.status != 'KILLED'"
+            runs = client.search_runs(ids, ended, max_results=newest, order_by=["attributes.start_time DESC"])
+        return [
+            StepRun(run.data.tags[STEP], (run.info.end_time - run.info.start_time) / 1000, run.info.status == "FAILED")
+            for run in runs
+            if STEP in run.data.tags
+        ]
 
     def run_url(self, run_id: str) -> str:
         """Page of a run in the MLflow UI."""
