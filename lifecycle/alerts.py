@@ -95,7 +95,8 @@ def _of_batches(evidence: Evidence) -> Iterable[Symptom]:
 def _of_drift(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterable[Symptom]:
     found = sorted((one for one in evidence.drift if one.drifted), key=lambda one: -(one.score or 0.0))
     for one in found:
-        told = f"{one.column} drifted, {one.method} {one.score or 0.0:.3g}, from {one.threshold:.3g} on"
+        told = f"{one.column} drifted, {one.method} {'unknown' if one.score is None else f'{one.score:.3g}'}"
+        told += f": {one.reason or one.note}" if one.reason or one.note else ""
         for place in made_of.get(one.column, (one.column,)):
             yield Symptom(DRIFT, place, told)
 

@@ -33,7 +33,8 @@ QUIET = Evidence("late-flights", NOW, Window.before(NOW, WEEK), champion=CHAMPIO
 
 
 def drift(column: str, score: float = 0.4) -> DriftFinding:
-    return DriftFinding(column, "wasserstein (normed)", score, 0.1, 1000)
+    drifted = score >= 0.1
+    return DriftFinding(column, "wasserstein (normed)", score, 0.1, 1000, drifted=drifted, reason="far and certain")
 
 
 def batch(source: str, *columns: str, stale: bool = False) -> IngestFacts:
@@ -68,8 +69,8 @@ def test_one_cause_seen_by_three_detectors_is_one_alert_to_the_owner() -> None:
     assert alert.title == "late-flights: flights.distance (validation, drift, performance)"
     assert alert.lines == (
         "validation, flights.distance: odd",
-        "drift, flights.distance: distance drifted, wasserstein (normed) 0.4, from 0.1 on",
-        "drift, prediction: prediction drifted, wasserstein (normed) 0.2, from 0.1 on",
+        "drift, flights.distance: distance drifted, wasserstein (normed) 0.4: far and certain",
+        "drift, prediction: prediction drifted, wasserstein (normed) 0.2: far and certain",
         "performance, performance: brier 0.1950 [0.1800, 0.2100], 0.1500 at the gate",
     )
 

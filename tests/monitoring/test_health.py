@@ -155,7 +155,10 @@ EVIDENCE = Evidence(
     NOW,
     WINDOW,
     champion=ChampionFacts(3, 2, "d", 0.15, NOW),
-    drift=(DriftFinding("distance", "w", 0.2, 0.1, 100), DriftFinding("gone", "w", None, 0.1, 0, "missing")),
+    drift=(
+        DriftFinding("distance", "w", 0.2, 0.1, 100, drifted=True),
+        DriftFinding("gone", "w", None, 0.1, 0, "missing"),
+    ),
     performance=Performance("brier", WINDOW, Estimate(0.16, 0.15, 0.17, 100, 7), LabelCoverage(100, 90, 10, 0)),
     ingested=(IngestFacts("flights", 100, 2, "d"),),
 )
