@@ -2,8 +2,9 @@
 
 One worker pinned to one core, the load from another; CPU seconds of the server's processes over the requests that it
 answered. The model: HistGradientBoosting, 200 iterations, 20 numeric and 2 categorical columns behind a
-ColumnTransformer; besides, a random forest and a pipeline with a discretizer, which serve at the tiers they prove.
-The last line is JSON: every cell, `cpu_ratio_to_mlflow`, `cpu_ratio_to_echo`.
+ColumnTransformer; besides, a random forest and a pipeline with a transformer of the user's own, at the tiers that they
+prove. The kernel alone beside ONNX Runtime and treelite. The last line is JSON: every cell, `cpu_ratio_to_mlflow`
+(base: MLflow's CPU per request at one connection), `cpu_ratio_to_echo`, the kernels, and each bar with what was found.
 
     python -m benchmarks.serving [SECONDS-A-CELL]
 """
@@ -11,12 +12,15 @@ The last line is JSON: every cell, `cpu_ratio_to_mlflow`, `cpu_ratio_to_echo`.
 from __future__ import annotations
 
 import json
+import operator
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+from benchmarks import kernels
 from benchmarks.load.cells import Cell, Running, echo, mlflow, ours, ratios
 from benchmarks.load.models import Stored, store
 from mlflow_plugins.deployment.served import Tier
@@ -25,6 +29,10 @@ CONNECTIONS = (1, 16, 64)
 SECONDS = 3.0
 TIERS = (Tier.COMPILED, Tier.MICROBATCH, Tier.TYPED)
 HUNDRED_ROWS = 100
+OTHERS = {
+    "forest": (Tier.COMPILED, Tier.MICROBATCH, Tier.TYPED),
+    "custom": (Tier.MICROBATCH, Tier.TYPED),
+}
 
 
 def main() -> None:
@@ -32,14 +40,21 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     with tempfile.TemporaryDirectory(prefix="incumbent-serving-") as scratch:
         cells = list(measured(Path(scratch), seconds))
-    base = only(cells, "mlflow", 1, 1)
-    base_hundred = only(cells, "mlflow", HUNDRED_ROWS, 1)
+    result = {"cells": [cell.facts() for cell in cells], **compared(cells), "kernels": kernels.measured()}
+    result["bars"] = bars(result)
+    for name, bar in result["bars"].items():
+        print(f"{'holds' if bar['holds'] else 'FAILS':<6}{name}: {bar['found']} ({bar['wanted']})")
+    print(json.dumps(result))
+
+
+def compared(cells: list[Cell]) -> dict[str, Any]:
+    """The ratios of CPU per request, of the described model."""
     described = [cell for cell in cells if cell.model in ("described", "none")]
-    result = {
-        "cells": [cell.facts() for cell in cells],
-        "cpu_ratio_to_mlflow": ratios(described, base.cpu_us),
+    hundred = only(cells, "mlflow", HUNDRED_ROWS, 1)
+    return {
+        "cpu_ratio_to_mlflow": ratios(described, only(cells, "mlflow", 1, 1).cpu_us),
         "cpu_ratio_to_mlflow_100_rows": {
-            cell.server: round(base_hundred.cpu_us / cell.cpu_us, 2)
+            cell.server: round(hundred.cpu_us / cell.cpu_us, 2)
             for cell in described
             if cell.rows == HUNDRED_ROWS and cell.server not in ("mlflow", "echo")
         },
@@ -48,7 +63,25 @@ def main() -> None:
             for count in CONNECTIONS
         },
     }
-    print(json.dumps(result))
+
+
+def bars(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What was promised, and what was found."""
+    to_mlflow, to_echo = result["cpu_ratio_to_mlflow"], result["cpu_ratio_to_echo"]
+    known = {">=": operator.ge, "<=": operator.le}
+    promised = {
+        "compiled at 1 connection": (to_mlflow["compiled"]["1"], ">=", 60),
+        "compiled at 64 connections": (to_mlflow["compiled"]["64"], ">=", 100),
+        "compiled to echo, the worst": (max(to_echo.values()), "<=", 1.6),
+        "micro-batched at 64 connections": (to_mlflow["microbatch"]["64"], ">=", 10),
+        "typed decode at 1 connection": (to_mlflow["typed"]["1"], ">=", 1.5),
+        "compiled, 100 rows": (result["cpu_ratio_to_mlflow_100_rows"]["compiled"], ">=", 15),
+        "kernel to the better peer, the worst": (max(result["kernels"]["ours_to_better_peer"].values()), "<=", 1.2),
+    }
+    return {
+        name: {"found": round(found, 2), "wanted": f"{sign} {bar}", "holds": bool(known[sign](found, bar))}
+        for name, (found, sign, bar) in promised.items()
+    }
 
 
 def only(cells: list[Cell], server: str, rows: int, connections: int) -> Cell:
@@ -65,24 +98,28 @@ def only(cells: list[Cell], server: str, rows: int, connections: int) -> Cell:
 def measured(scratch: Path, seconds: float) -> Iterator[Cell]:
     """All cells, one server at a time, so that none disturbs another."""
     print(f"{'server':<11}{'model':<11}{'conn':>5}{'rows':>5}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}")
-    stored = {name: store(name, scratch / name) for name in ("described", "forest", "binned")}
+    stored = {name: store(name, scratch / name) for name in ("described", *OTHERS)}
     described = stored["described"]
-    yield from on(echo(60), described, seconds, CONNECTIONS)
+    one_row = [(count, 1) for count in CONNECTIONS]
+    yield from on(echo(described.answers[1]), described, seconds, one_row)
+    yield from on(echo(described.answers[HUNDRED_ROWS]), described, seconds, [(1, HUNDRED_ROWS)])
+    every = [*one_row, (1, HUNDRED_ROWS)]
     for tier in TIERS:
-        yield from on(ours(tier, "described", described.at(tier)), described, seconds, CONNECTIONS)
-    yield from on(mlflow("described", described.folder), described, seconds, CONNECTIONS)
-    for name in ("forest", "binned"):
-        for tier in (Tier.MICROBATCH, Tier.TYPED):
-            yield from on(ours(tier, name, stored[name].at(tier)), stored[name], seconds, (64,))
-        yield from on(mlflow(name, stored[name].folder), stored[name], seconds, (1,))
+        yield from on(ours(tier, "described", described.at(tier)), described, seconds, every)
+    yield from on(mlflow("described", described.folder), described, seconds, every)
+    for name, tiers in OTHERS.items():
+        some = [(1, 1), (64, 1), (1, HUNDRED_ROWS)]
+        for tier in tiers:
+            yield from on(ours(tier, name, stored[name].at(tier)), stored[name], seconds, some)
+        yield from on(mlflow(name, stored[name].folder), stored[name], seconds, [(1, 1), (1, HUNDRED_ROWS)])
 
 
 def on(
-    server: AbstractContextManager[Running], stored: Stored, seconds: float, connections: tuple[int, ...]
+    server: AbstractContextManager[Running], stored: Stored, seconds: float, loads: list[tuple[int, int]]
 ) -> Iterator[Cell]:
-    """One row at each number of connections, then a hundred rows at one."""
+    """Measure at so many connections, with so many rows a request."""
     with server as running:
-        for count, rows in [*((count, 1) for count in connections), (1, HUNDRED_ROWS)]:
+        for count, rows in loads:
             body = stored.folder.parent / f"{stored.folder.name}-{rows}.json"
             body.write_bytes(stored.bodies[rows])
             cell = running.measure(count, rows, body, seconds)

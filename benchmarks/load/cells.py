@@ -22,6 +22,7 @@ from mlflow_plugins.deployment.options import ServerOptions, StoredModel
 from mlflow_plugins.deployment.starting import SUPERVISOR, WORKER, WORKERS, environment, listen
 
 SERVER_CORE, CLIENT_CORE = 0, (os.cpu_count() or 2) - 1
+HERE = str(Path(__file__).parents[2])
 _START_LIMIT = 240.0
 
 
@@ -108,7 +109,7 @@ def serving(options: ServerOptions, name: str, model: str, cores: Sequence[int] 
     """Our server with these options, on these cores."""
     with listen("127.0.0.1", 0) as listening:
         listening.listen()
-        told = {**environment(options.to_json(), listening.fileno()), WORKERS: str(options.workers)}
+        told = {**_found_here(environment(options.to_json(), listening.fileno())), WORKERS: str(options.workers)}
         port = listening.getsockname()[1]
         command = WORKER if options.workers == 1 else SUPERVISOR
         process = subprocess.Popen(command, env=told, pass_fds=[listening.fileno()])
@@ -121,12 +122,20 @@ def mlflow(model: str, folder: Path) -> Iterator[Running]:
     """MLflow's server, one worker, one thread of OpenMP as ours has."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", str(folder), "-p", str(port)]
-    told = {**environment("", 0), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    told = {**_found_here(environment("", 0)), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     process = subprocess.Popen(
-        [*command, "--env-manager", "local", "--workers", "1"], env=told, stderr=subprocess.DEVNULL
+        [*command, "--env-manager", "local", "--workers", "1"],
+        env=told,
+        stdout=subprocess.DEVNULL,  # a line for each request
+        stderr=subprocess.DEVNULL,
     )
     with _ended(Running("mlflow", model, port, process), "/ping") as running:
         yield running
+
+
+def _found_here(told: dict[str, str]) -> dict[str, str]:
+    """Where the servers find the transformer of the user's own."""
+    return {**told, "PYTHONPATH": HERE}
 
 
 @contextmanager

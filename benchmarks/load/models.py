@@ -1,4 +1,4 @@
-"""The models that are served: the described one, and two that no plan can be made of."""
+"""The models that are served: the described one, a forest, and one with a transformer of the user's own."""
 
 from __future__ import annotations
 
@@ -9,35 +9,65 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from mlflow_plugins.deployment.encoding import encode
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.served import Tier
 from mlflow_plugins.models import GOLDEN, MANIFEST, Golden, ModelPackage, golden_of, save_model
+from modeling.export import ALLOWED_TYPES
 from modeling.tasks import Task
 
 ROWS = 4000
 NUMBERS = [f"x{place}" for place in range(20)]
 TEXTS = ["c0", "c1"]
-MODELS = ("described", "forest", "binned")
+MODELS = ("described", "forest", "custom")
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A model on disk, and the bodies of its requests by number of rows."""
+    """A model on disk; by number of rows the bodies of its requests, and how many bytes their answers have."""
 
     folder: Path
     digest: str
     bodies: dict[int, bytes]
+    answers: dict[int, int]
 
     def at(self, tier: Tier) -> StoredModel:
         """As it is served at a tier."""
-        return StoredModel(model="bench", version=1, folder=str(self.folder), digest=self.digest, tier=tier)
+        return StoredModel(
+            model="bench",
+            version=1,
+            folder=str(self.folder),
+            digest=self.digest,
+            tier=tier,
+            trusted_types=OWN_TYPES,
+        )
+
+
+class Winsorized(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Numbers cut off at quantiles: a step that no plan knows, as users write them."""
+
+    def __init__(self, tail: float = 0.01) -> None:
+        self.tail = tail
+
+    def fit(self, X: Any, y: Any = None) -> Winsorized:
+        """Learn the quantiles."""
+        self.low_, self.high_ = np.nanquantile(X, [self.tail, 1 - self.tail], axis=0)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Cut off."""
+        return np.clip(X, self.low_, self.high_)
+
+
+OWN_TYPES = ("benchmarks.load.models.Winsorized",)
 
 
 def questions() -> tuple[pd.DataFrame, np.ndarray]:
@@ -54,7 +84,9 @@ def store(name: str, folder: Path) -> Stored:
     """Fit and store one of the models."""
     package, golden = packaged(name)
     save_model(package, folder)
-    return Stored(folder, golden.digest, bodies())
+    rows = questions()[0].dropna()
+    answers = {count: len(encode(package.pipeline.predict_proba(rows.head(count)))) for count in (1, 100)}
+    return Stored(folder, golden.digest, bodies(), answers)
 
 
 def bodies() -> dict[int, bytes]:
@@ -70,13 +102,13 @@ def packaged(name: str, iterations: int = 200) -> tuple[ModelPackage, Golden]:
         pipeline = make_pipeline(_prepared(name), _estimator(name, iterations)).fit(X, y)
     golden = golden_of(pipeline, X, Task.BINARY)
     files: dict[str, bytes | Path] = {MANIFEST: b"{}", GOLDEN: golden.file}
-    return ModelPackage(pipeline, X, Task.BINARY, files, ("scikit-learn",)), golden
+    return ModelPackage(pipeline, X, Task.BINARY, files, ("scikit-learn",), {*ALLOWED_TYPES, *OWN_TYPES}), golden
 
 
 def _prepared(name: str) -> ColumnTransformer:
     numbers: list[Any] = [SimpleImputer(), StandardScaler()]
-    if name == "binned":
-        numbers.append(KBinsDiscretizer(8, encode="ordinal", quantile_method="averaged_inverted_cdf"))
+    if name == "custom":
+        numbers.append(Winsorized())
     return ColumnTransformer([
         ("numbers", make_pipeline(*numbers), NUMBERS),
         ("texts", OneHotEncoder(handle_unknown="ignore", sparse_output=False), TEXTS),

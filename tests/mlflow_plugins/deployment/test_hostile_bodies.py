@@ -7,6 +7,7 @@ import json
 import struct
 
 import mlflow.pyfunc
+import msgspec
 import pytest
 from asking import Request, ask
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from mlflow.pyfunc.scoring_server import init
 
 from mlflow_plugins.deployment.loading import load_served
+from mlflow_plugins.deployment.served import Tier
 
 FEW = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELLS = st.recursive(
@@ -26,7 +28,8 @@ DATATYPES = st.sampled_from(["FP64", "FP32", "FP16", "INT64", "INT8", "UINT64", 
 
 @pytest.fixture(scope="module")
 def both(small, application):
-    stored = small("late").stored
+    """Ours at the fastest tier, which leans on most of our own code, and MLflow's app."""
+    stored = msgspec.structs.replace(small("late").stored, tier=Tier.COMPILED)
     return application(load_served(stored)), init(mlflow.pyfunc.load_model(stored.folder))
 
 
