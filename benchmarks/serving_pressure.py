@@ -147,11 +147,26 @@ def _workers(registered: Registered, good: list[int], body: Path, seconds: float
         "one": [cell.facts() for cell in ones],
         "two": [cell.facts() for cell in twos],
         "ratio": round(fastest[1] / fastest[0], 2),
+        "limit_by_cpu": _limit(),
         "by_cpu": round(2 * cheapest[0] / cheapest[1], 2),
         "statuses": followed["statuses"],
         "promoted_to_answering_on_all_s": delays[::2],
         "rolled_back_on_all_s": delays[1::2],
     }
+
+
+def _limit() -> float:
+    """What two cores give of one: a loop of Python on one core alone, and on both at once."""
+    loop = "import time; sum(i * i % 7 for i in range(8_000_000)); print(time.process_time())"
+
+    def seconds(cores: tuple[int, ...]) -> float:
+        loops = [subprocess.Popen([sys.executable, "-c", loop], stdout=subprocess.PIPE) for _ in cores]
+        for process, core in zip(loops, cores, strict=True):
+            os.sched_setaffinity(process.pid, {core})
+        return max(float(process.communicate()[0]) for process in loops)
+
+    alone = min(seconds((SERVER_CORE,)) for _ in range(ROUNDS))
+    return round(2 * alone / min(seconds((SERVER_CORE, CLIENT_CORE)) for _ in range(ROUNDS)), 2)
 
 
 def _followed(

@@ -106,7 +106,7 @@ def ours(name: str, model: str, stored: StoredModel) -> Iterator[Running]:
 
 @contextmanager
 def serving(options: ServerOptions, name: str, model: str, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[Running]:
-    """Our server with these options, on these cores."""
+    """Our server with these options, each worker on one of these cores."""
     with listen("127.0.0.1", 0) as listening:
         listening.listen()
         told = {**_found_here(environment(options.to_json(), listening.fileno())), WORKERS: str(options.workers)}
@@ -151,9 +151,10 @@ def echo(answer: int) -> Iterator[Running]:
 def _ended(server: Running, ready: str, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[Running]:
     try:
         _wait(server, ready)
-        for process in [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(True)]:
+        started = psutil.Process(server.process.pid)
+        for place, process in enumerate(started.children(recursive=True) or [started]):
             for thread in process.threads():
-                os.sched_setaffinity(thread.id, set(cores))
+                os.sched_setaffinity(thread.id, {cores[place % len(cores)]})
         yield server
     finally:
         family = psutil.Process(server.process.pid).children(recursive=True) if server.process.poll() is None else []
