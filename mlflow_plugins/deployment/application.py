@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from lifecycle.experiments import Variant
 from mlflow_plugins.deployment.asgi import (
     CLOSE,
     JSON,
@@ -112,6 +114,8 @@ class Application:
         self.problems: dict[str, str] = {}
         self.gauges: list[Callable[[], list[Gauge]]] = []
         self.lane = lane
+        # What a challenger takes its time for must not hold up the champion.
+        self._challenger_lane = Lane(ThreadPoolExecutor(1, thread_name_prefix="challenge"))
         self.limits = limits
         self.before_answer: Callable[[Answered], Headers] | None = None
         self.checks: list[Callable[[], str | None]] = []
@@ -120,6 +124,7 @@ class Application:
         self.redacts = access.redact
         self._bearer = None if access.token is None else b"Bearer " + access.token.encode()
         self._turns = asyncio.Semaphore(MLFLOW_TURNS)
+        self._challenger_turns = asyncio.Semaphore(MLFLOW_TURNS)
         self._timeout = _mlflow_timeout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,7 +229,8 @@ class Application:
             assert served.predict is not None  # a tier beyond MLflow's own has one
             return served.predict(values)
         async with asyncio.timeout(self._timeout):
-            return await self.lane.predict(served, values, receive)
+            lane = self._challenger_lane if served.variant == Variant.CHALLENGER else self.lane
+            return await lane.predict(served, values, receive)
 
     def is_quick(self, path: str) -> bool:
         """Whether requests to this address may be offered to `at_once`."""
@@ -346,7 +352,7 @@ class Application:
     ) -> None:
         body, started = asked
         kept = Kept()
-        async with self._turns:
+        async with self._challenger_turns if served.variant == Variant.CHALLENGER else self._turns:
             if has_gone(receive):
                 self.lane.dropped += 1
                 return

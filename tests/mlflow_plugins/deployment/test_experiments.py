@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from math import sqrt
 
@@ -118,6 +119,34 @@ def test_a_version_that_is_asked_for_by_number_is_no_part_of_the_experiment(app)
     assert [each.ours["x-incumbent-version"] for each in (by_name, by_number, unnamed)] == ["4", "3", "3"]
     assert app.counts.unassigned[("late-flights",)] == 1
     assert by_name.without_ours() == by_number.without_ours()
+
+
+def test_a_challenger_that_takes_its_time_does_not_hold_up_the_champion(application, lineup):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(values):
+        asked.set()
+        go_on.wait(60)
+        return lineup.champion.predict(values)
+
+    app = application()
+    app.routes = routes_of([replace(lineup, challenger=replace(lineup.challenger, predict=slow))], ROLLOUT)
+    request = Request(split(COLUMNS, [[100.5, "UA", 3.0]]))
+    taken = replace(request, headers=((b"x-incumbent-unit", _a_unit_of_the_challenger()),))
+
+    async def scene():
+        challenged = asyncio.create_task(ask(app, taken))
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        meanwhile = await ask(app, request)
+        waiting = not challenged.done()
+        go_on.set()
+        return waiting, meanwhile, await challenged
+
+    waiting, meanwhile, challenged = asyncio.run(scene())
+
+    assert waiting
+    assert [each.ours["x-incumbent-version"] for each in (meanwhile, challenged)] == ["3", "4"]
 
 
 def test_tensors_are_answered_by_the_same_version_as_frames(app):
