@@ -27,6 +27,8 @@ from flows.results import Result
 from flows.sharing import sharing
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
+from flows.worth import models_compared
+from flows.worth_told import table
 from lifecycle import run_tags
 from lifecycle.decisions import Epoch
 from lifecycle.errors import LifecycleError
@@ -54,6 +56,7 @@ from modeling.figures import candidates_figure, importance_figure, reliability_f
 from modeling.plan.registration import Serving, prove
 from modeling.recalibration import Recalibration
 from modeling.tasks import Task, parse_task
+from monitoring.figures import attribution_figure
 from monitoring.instruments import Instruments
 from monitoring.labels import LabelledRows
 from monitoring.outliers import SCORE
@@ -243,6 +246,10 @@ def _log_figures(step: Step, challenger: Challenger) -> None:
     importance = permutation_importance(result.best.model, result.evaluation_frame, result.rows.y, plan)
     step.run.figure(candidates_figure(result.table, step.model.gate.metric), "candidates.png")
     step.run.figure(importance_figure(importance), "importance.png")
+    apart = models_compared(step, result.best.model, result.evaluation_frame)
+    if apart is not None and apart.findings:
+        step.run.figure(attribution_figure(apart), "attributions.png")
+        step.run.text(table(apart.findings), "attributions.csv")
     if step.model.task == "binary":
         step.run.figure(reliability_figure(result.rows), "reliability.png")
 

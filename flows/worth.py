@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import StatisticsError
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from lifecycle.worth import (
     Worth,
 )
 from modeling.attribution import attributions
-from monitoring.attribution_drift import attribution_drift, changed_effects
+from monitoring.attribution_drift import attribution_drift, changed_effects, models_apart
 from monitoring.clients import odd_clients
 from monitoring.estimation import estimates, reconciled
 from monitoring.fairness import fairness_gaps
@@ -102,6 +103,21 @@ def explained(step: Step, champion: Reign, current: pl.DataFrame) -> Attribution
         for rows in (usual, features)
     )
     return attribution_drift(before.columns, before.values, now.values)
+
+
+def models_compared(step: Step, challenger: Any, rows: pd.DataFrame) -> AttributionDrift | None:
+    """How differently champion and challenger read each column, on the rows both were judged on.
+
+    None where there is no champion, or where the two take other columns or cannot be explained in the same units.
+    """
+    champion = step.loop.champion(step.model)
+    if champion is None or list(champion.loaded.columns) != list(rows.columns):
+        return None
+    before, now = (
+        attributions(model, rows, rows, champion.loaded.task, seed=step.model.seed)
+        for model in (champion.loaded.pipeline, challenger)
+    )
+    return models_apart(before.columns, before.values, now.values) if before.unit == now.unit else None
 
 
 def window_of(step: Step) -> Window:

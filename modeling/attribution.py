@@ -21,6 +21,7 @@ from modeling.tasks import Floats, Task, predict
 SAMPLE = 200
 """Rows that are explained, evenly spaced over those that are given."""
 
+_TREE, _ASKING = "log odds or number", "answer"
 _ASKED, _BACKGROUND = 40, 20  # a model that is no tree is asked some hundred times a row
 
 
@@ -32,11 +33,13 @@ class Attributions:
         columns: in the order of the frame.
         values: rows x columns.
         rows: places of the explained rows in the frame that was given.
+        unit: `log odds or number` by trees, `answer` by asking; only equal units compare.
     """
 
     columns: tuple[str, ...]
     values: Floats
     rows: np.ndarray
+    unit: str
 
     @property
     def sizes(self) -> Floats:
@@ -58,12 +61,13 @@ def attributions(model: Any, X: pd.DataFrame, background: pd.DataFrame, task: Ta
     within, names = inner(model), tuple(map(str, X.columns))
     rows, frame = _some(X, SAMPLE)
     if not len(frame) or not len(background):
-        return Attributions(names, np.zeros((0, len(names))), rows[:0])
+        return Attributions(names, np.zeros((0, len(names))), rows[:0], _ASKING)
     by_tree = _by_tree(within, prepare(frame, column_kinds(background)))
     if by_tree is not None:
-        return Attributions(names, by_tree, rows)
+        return Attributions(names, by_tree, rows, _TREE)
     rows, frame = _some(X, _ASKED)
-    return Attributions(names, _by_asking(within, frame, _some(background, _BACKGROUND)[1], task, seed), rows)
+    asked = _by_asking(model, frame, _some(background, _BACKGROUND)[1], task, seed)
+    return Attributions(names, asked, rows, _ASKING)
 
 
 def _some(frame: pd.DataFrame, most: int) -> tuple[np.ndarray, pd.DataFrame]:

@@ -16,7 +16,7 @@ from modeling.tasks import Floats
 
 BINS = 10
 _NEAREST = 1e-6  # log odds of a certain answer are infinite
-_STEPS, _CLOSE, _SINGULAR = 50, 1e-9, 1e12
+_STEPS, _CLOSE, _SINGULAR = 50, 1e-9, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,34 +118,50 @@ def calibration_line(y: ArrayLike, p: ArrayLike, blocks: ArrayLike, *, level: fl
 
     rows = rows_of("brier", y, (p,), blocks)
     odds = np.clip(rows.predictions[0], _NEAREST, 1 - _NEAREST)
-    X = np.column_stack([np.ones(rows.y.size), np.log(odds / (1 - odds))])
-    found, bread = _newton(X, rows.y)
-    scores = X * (rows.y - _logistic(X @ found))[:, None]
-    by_block = np.stack([np.bincount(rows.block, column, rows.blocks) for column in scores.T], axis=1)
-    spread = bread @ (by_block.T @ by_block) @ bread * rows.blocks / (rows.blocks - 1)
-    reach = -float(stdtrit(rows.blocks - 1, (1 - level) / 2)) * np.sqrt(np.diag(spread))
+    log_odds = np.log(odds / (1 - odds))
+    fitted, information = _newton(log_odds, rows.y)
+    missed = rows.y - _logistic(fitted[0] + fitted[1] * log_odds)
+    by_block = np.stack([np.bincount(rows.block, part, rows.blocks) for part in (missed, missed * log_odds)])
+    moved = np.stack([_solved(information, scores) for scores in by_block.T])
+    reach = -float(stdtrit(rows.blocks - 1, (1 - level) / 2)) * np.sqrt(
+        (moved**2).sum(axis=0) * rows.blocks / (rows.blocks - 1)
+    )
     intercept, slope = (
         Estimate(float(v), float(v - r), float(v + r), rows.y.size, rows.blocks, level)
-        for v, r in zip(found, reach, strict=True)
+        for v, r in zip(fitted, reach, strict=True)
     )
     return CalibrationLine(slope, intercept)
 
 
-def _newton(X: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Maximum likelihood, and the inverse of the information at it."""
+Information = tuple[float, float, float]
+"""Of intercept and slope: the corner, the two equal sides, the other corner."""
+
+
+def _newton(x: Floats, y: Floats) -> tuple[Floats, Information]:
+    """Maximum likelihood of intercept and slope, and the information at it.
+
+    Sums and no matrix product, which may add in another order with another number of threads.
+    """
     found: Floats = np.array([0.0, 1.0])
-    if y.min() == y.max() or np.ptp(X[:, 1]) == 0:
+    if y.min() == y.max() or np.ptp(x) == 0:
         raise UndefinedMetricError("calibration slope", "all labels or all predictions are equal")
     for _ in range(_STEPS):
-        p = _logistic(X @ found)
-        information = X.T @ (X * (p * (1 - p))[:, None])
-        if not np.isfinite(information).all() or np.linalg.cond(information) > _SINGULAR:
+        p = _logistic(found[0] + found[1] * x)
+        weight = p * (1 - p)
+        information = (float(weight.sum()), float((weight * x).sum()), float((weight * x**2).sum()))
+        if not information[0] * information[2] - information[1] ** 2 > _SINGULAR * information[0] * information[2]:
             break
-        step = np.linalg.solve(information, X.T @ (y - p))
+        step = _solved(information, np.array([(y - p).sum(), ((y - p) * x).sum()]))
         found = found + np.clip(step, -2, 2)
         if np.abs(step).max() < _CLOSE:
-            return found, np.asarray(np.linalg.inv(information), dtype=np.float64)
+            return found, information
     raise UndefinedMetricError("calibration slope", "the predictions part the classes without error")
+
+
+def _solved(information: Information, right: Floats) -> Floats:
+    first, side, last = information
+    determinant = first * last - side**2
+    return np.array([last * right[0] - side * right[1], first * right[1] - side * right[0]]) / determinant
 
 
 def _logistic(odds: Floats) -> Floats:

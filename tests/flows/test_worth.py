@@ -77,6 +77,17 @@ def pages(loop: Any) -> set[str]:
     return {file.path for file in client.list_artifacts(runs[0].info.run_id, "worth")}
 
 
+def test_a_second_training_tells_how_differently_the_two_models_read_a_column(walked: Callable[..., Any]) -> None:
+    _, loop, model = walked(Shape(weeks=10, rows=6000))
+    with running(loop):
+        train(model.reference, iso(week(7)))
+
+    client = loop.tracker.connection.client
+    newest, first = client.search_runs(_experiment(loop, "small"), order_by=["attributes.start_time DESC"])
+    assert {"attributions.csv", "attributions.png"} <= {file.path for file in client.list_artifacts(newest.info.run_id)}
+    assert "attributions.csv" not in {file.path for file in client.list_artifacts(first.info.run_id)}
+
+
 def test_a_meaning_that_turned_is_named_by_the_labels_while_the_estimate_stays_blind(
     walked: Callable[..., Any],
 ) -> None:
