@@ -1,8 +1,9 @@
 """What a read of ten online features costs, for 1 and for 100 entities: ours, by hand, and Feast.
 
 Two views of five numbers, a million keys each; and windows, 24 hourly tiles finished at the read, ten features again.
-`raw` is the limit: one transaction, `get`, `struct.unpack` and tuples on the same bytes. Every contender runs in a
-process of its own; CPU is that of the reading process, the round that cost the least. The last line is JSON.
+`raw` is the limit: one transaction, `get`, `struct.unpack` and tuples, by hand. Feast's stores hold 20,000 keys. Half
+of what a read among a million costs is memory that is in no cache, so ours is asked among as few too. Every contender
+runs in a process of its own; CPU is that of the reading process, the round that cost the least. The last line is JSON.
 
     python -m benchmarks.online_read
 """
@@ -30,15 +31,17 @@ CONTENDERS = {
     "raw_windows_lmdb": ("raw", "windows_lmdb", WINDOW_KEYS, run_apart),
     "incumbent_redis": ("incumbent", "redis", KEYS, run_apart),
     "raw_redis": ("raw", "redis", KEYS, run_apart),
+    "incumbent_lmdb_20k": ("incumbent", "lmdb", FEAST_KEYS, run_apart),
     "feast_sqlite": ("feast", "sqlite", FEAST_KEYS, run_peer),
     "feast_redis": ("feast", "redis", FEAST_KEYS, run_peer),
 }
-"""The engine, its store, how many keys it holds, and whose Python runs it."""
+"""The engine, its store, among how many keys it is asked, and whose Python runs it."""
 RATIOS = (
     ("incumbent_lmdb", "raw_lmdb"),
     ("incumbent_windows_lmdb", "raw_windows_lmdb"),
     ("incumbent_redis", "raw_redis"),
     ("feast_sqlite", "incumbent_lmdb"),
+    ("feast_sqlite", "incumbent_lmdb_20k"),
     ("feast_redis", "incumbent_redis"),
 )
 WINDOW_ENTITIES = 1_000

@@ -20,6 +20,7 @@ from feature_store.errors import SumOverflowError
 # Every finite double is a whole multiple of 2**-1074.
 _LEAST = 1074
 _WHOLE_LIMIT = 2**63
+_HELD = (tuple, list)
 
 
 def exact_sum(values: Iterable[float]) -> float:
@@ -30,13 +31,14 @@ def exact_sum(values: Iterable[float]) -> float:
     >>> exact_sum([0.1] * 10), exact_sum([1e308, 1e308, -1e308])
     (1.0, 1e+308)
     """
-    held = values if isinstance(values, tuple | list) else tuple(values)
+    held = values if isinstance(values, _HELD) else tuple(values)
     try:
         return math.fsum(held)
     except ValueError:  # both infinities
         return math.nan
-    except OverflowError:
-        return rounded_ratio(sum(_whole(value) for value in held), 1 << _LEAST)
+    except OverflowError:  # on the way, which says nothing of the sum
+        endless = [value for value in held if not math.isfinite(value)]
+        return sum(endless) if endless else rounded_ratio(sum(_whole(value) for value in held), 1 << _LEAST)
 
 
 def exact_parts(values: Iterable[float]) -> tuple[float, ...]:

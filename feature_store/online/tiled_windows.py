@@ -126,18 +126,18 @@ class _Series:
         typed, behind = views[self._is_float], place + size
         tiled = behind + self._parts * (words[head + 1] + (tiles > 0)) + self._sums * tiles
         values = typed[place + first : place + edge].tolist()
-        series, counts = (typed, place + first, behind, values), (size - first, length)
+        series = (typed, place + first, behind, values, tile, size - first, length)
         if self._summed:
-            self._put_sums(found, words, series, (tile, counts))
+            self._put_sums(found, words, series)
         if self._extremes:
-            self._put_extremes(found, words, series, (tile, tiled, counts))
+            self._put_extremes(found, words, series, tiled)
         if self._others:
-            self._put_others(found, words, series, counts)
+            self._put_others(found, words, series)
         end: int = tiled + self._extremes * tiles
         return end
 
-    def _put_sums(self, found: list[Any], words: Words, series: _Placed, window: tuple[int, tuple[int, int]]) -> None:
-        (typed, first, behind, values), (tile, counts) = series, window
+    def _put_sums(self, found: list[Any], words: Words, series: _Placed) -> None:
+        typed, first, behind, values, tile, count, rows = series
         if tile >= 0:
             if self._is_float:
                 parts = behind + words[2] + 1
@@ -147,35 +147,32 @@ class _Series:
             else:
                 values = [*values, words[behind + tile]]
         for place, finish in self._summed:
-            found[place] = finish(values, *counts)
+            found[place] = finish(values, count, rows)
 
-    def _put_extremes(
-        self, found: list[Any], words: Words, series: _Placed, window: tuple[int, int, tuple[int, int]]
-    ) -> None:
-        (typed, first, behind, values), (tile, tiled, counts) = series, window
-        head = self._head
-        if tile >= 0 and (words[head + 2] or words[head] < words[1]):  # a NaN is in sight, or a tile may be empty
+    def _put_extremes(self, found: list[Any], words: Words, series: _Placed, tiled: int) -> None:
+        typed, first, behind, values, tile, count, rows = series
+        if tile >= 0 and words[self._head] < words[1]:  # a tile may be without a value
             values, tile = typed[first:behind].tolist(), _NO_TILE
-        for asked in (self._least, self._most):
-            if asked:
-                among = values if tile < 0 else [*values, typed[tiled + tile]]
-                for place, finish in asked:
-                    found[place] = finish(among, *counts)
-                tiled += words[2]
+        for place, finish in self._least:
+            found[place] = finish(values if tile < 0 else [*values, typed[tiled + tile]], count, rows)
+        if self._least:
+            tiled += words[2]
+        for place, finish in self._most:
+            found[place] = finish(values if tile < 0 else [*values, typed[tiled + tile]], count, rows)
 
-    def _put_others(self, found: list[Any], words: Words, series: _Placed, counts: tuple[int, int]) -> None:
+    def _put_others(self, found: list[Any], words: Words, series: _Placed) -> None:
         """What no tile helps with."""
-        typed, first, behind, _ = series
+        typed, first, behind, _, _, count, rows = series
         for place, finish in self._counted:
-            found[place] = finish([], *counts)
+            found[place] = finish([], count, rows)
         if self._newest:
-            newest = [typed[behind - 1]] if counts[0] and self._newest_has_value(words, behind) else []
+            newest = [typed[behind - 1]] if count and self._newest_has_value(words, behind) else []
             for place, finish in self._newest:
-                found[place] = finish(newest, *counts)
+                found[place] = finish(newest, count, rows)
         if self._by_value:
             values = typed[first:behind].tolist()
             for place, finish in self._by_value:
-                found[place] = finish(values, *counts)
+                found[place] = finish(values, count, rows)
 
     def _newest_has_value(self, words: Words, behind: int) -> bool:
         rows, size = words[1], words[self._head]
@@ -185,8 +182,9 @@ class _Series:
         return bool(words[behind - size - starts - 1] == rows - 1)
 
 
-_Placed = tuple[Words, int, int, list[Any]]
-"""The words of one series, its first value in the window, the place behind its values, and those before its tile."""
+_Placed = tuple[Words, int, int, list[Any], int, int, int]
+"""The words of one series, its first value in the window and the place behind its values, those before the first whole
+tile, that tile, and how many values and rows the window has."""
 
 
 def _of(asked: Iterable[Asked], *kinds: Kind) -> list[tuple[int, Finish]]:

@@ -7,7 +7,7 @@ single rows only before it. The sums are exact, so that neither tiles nor their 
 a word of 64 bits, little-endian:
 
     since, rows, tiles                       the head
-    values, parts, odd     per series        how many values are not null; parts or texts; whether a NaN is among them
+    values, parts          per series        how many values are not null; parts or texts
     event times            per row
     keys                   per row           digests, where a question may be one of the rows
     first rows             tiles + 1
@@ -34,7 +34,7 @@ from feature_store.aggregates import Aggregate, Kind
 from feature_store.online.plan import InWindow
 
 HEAD = 3
-SERIES = 3
+SERIES = 2
 
 _SECOND = 1_000_000
 _TILES = [

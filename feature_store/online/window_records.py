@@ -150,11 +150,11 @@ class _Series:
     """One series of all entities.
 
     Attributes:
-        head: three words per entity.
+        head: two words per entity.
         tail: the texts of each entity.
     """
 
-    head: tuple[Ints, Ints, Ints]
+    head: tuple[Ints, Ints]
     blocks: list[_Block]
     tail: list[bytes] | None
 
@@ -178,22 +178,16 @@ class _Series:
         blocks.append(_Block(sizes, values.view(np.int64)))
         parts, more = _tile_blocks(layout, values, ranges, tiles)
         blocks += more
-        odd = _with_nan(values, starts) if layout.is_float else np.zeros(len(sizes), np.int64)
         if dictionary is not None:
             parts = dictionary.sizes
             blocks.append(dictionary)
-        return cls((sizes, parts, odd), blocks, tail)
+        return cls((sizes, parts), blocks, tail)
 
 
 def _numbers(layout: SeriesLayout, column: pl.Series) -> NDArray[Any]:
     if layout.is_float:
         return column.cast(pl.Float64).to_numpy().copy()
     return cells(column).astype(np.int64)
-
-
-def _with_nan(values: NDArray[Any], starts: Ints) -> Ints:
-    counts = np.concatenate([[0], np.cumsum(np.isnan(values))])
-    return (np.diff(counts[starts]) > 0).astype(np.int64)
 
 
 def _where_null(rows: SortedRows, tiles: _Tiles, where: tuple[Mask, Mask], firsts: Ints) -> list[_Block]:

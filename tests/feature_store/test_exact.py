@@ -51,6 +51,9 @@ def test_parts_that_are_not_finite_merge_as_the_values_do(left, right) -> None:
         ([math.nan, math.inf], math.nan),
         ([1.7e308, 1.7e308], math.inf),
         ([-1.7e308, -1.7e308], -math.inf),
+        ([math.inf, 1e308, 1e308], math.inf),
+        ([1e308, 1e308, -math.inf], -math.inf),
+        ([1e308, 1e308, math.nan], math.nan),
     ],
 )
 def test_sums_follow_the_rules_of_doubles_at_the_edges(values, answer) -> None:

@@ -97,6 +97,7 @@ def test_a_window_of_many_rows_equals_the_one_of_the_lake_bit_for_bit(seed, odd,
 numbers = st.one_of(st.floats(), st.floats(-10, 10), st.sampled_from([1e308, -1e308, 2.0**-1074, 1e16, -1e16, 1.0]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.lists(numbers, max_size=4), min_size=1, max_size=5), min_size=1, max_size=4))
 def test_parts_added_up_from_the_last_tile_lose_nothing(entities):
     tiles = [tile for tiles in entities for tile in tiles]
@@ -115,6 +116,7 @@ def test_parts_added_up_from_the_last_tile_lose_nothing(entities):
     assert [one.hex() for one in found] == [one.hex() for one in expected]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-9, 9), max_size=5), min_size=1, max_size=4))
 def test_the_least_is_carried_from_the_last_tile_to_the_first(entities):
     counts = np.array([len(one) for one in entities])
