@@ -14,6 +14,7 @@ from lifecycle.ports import RegisteredVersion
 from mlflow_plugins.deployment.aside import aside
 from mlflow_plugins.deployment.compatibility import Contract
 from mlflow_plugins.deployment.lineup import Lineup
+from mlflow_plugins.deployment.loading import try_first
 from mlflow_plugins.deployment.loads import Loading, load_aside
 from mlflow_plugins.deployment.options import Following, StoredModel
 from mlflow_plugins.deployment.served import Served
@@ -46,6 +47,7 @@ class Follower:
         self._changed = changed
         self._lineup: Lineup | None = None
         self._champion_loading, self._challenger_loading = Loading(), Loading()
+        self._prepared: int | None = None
         self._pending: dict[str, asyncio.Future[Any]] = {}
 
     @property
@@ -134,6 +136,17 @@ class Follower:
             Exception: the registry does not answer, or its files are gone.
         """
         return await aside(self._targets.challenger_stored, self.stored, challenger)
+
+    async def prepare(self) -> None:
+        """Try the challenger in a clean process before anybody promotes it: that takes longer than to load it.
+
+        Raises:
+            Exception: the registry does not answer, or the version did not load there; it is not tried again.
+        """
+        found = await self.challenging()
+        if found is not None and found.version != self._prepared:
+            self._prepared = found.version
+            await aside(try_first, await self.located(found))
 
     async def _load(self, locate: Callable[[], StoredModel]) -> Served:
         loaded = await load_aside(locate)

@@ -39,12 +39,14 @@ class Duty(NamedTuple):
     Attributes:
         what: as a problem with it is told.
         pause: the longest time between two looks, in seconds.
+        awaited: whether no request is let in before the first look.
     """
 
     what: str
     model: str
     look: Callable[[], Awaitable[None]]
     pause: float
+    awaited: bool = True
 
 
 class HotSwap:
@@ -77,7 +79,8 @@ class HotSwap:
             with contextlib.suppress(Exception):  # whoever asks next tells what it was
                 await aside(targets.open)
         for duty in self._duties():
-            await self._tried(duty)
+            if duty.awaited:
+                await self._tried(duty)
         self._begun = True
         self._publish()
 
@@ -103,6 +106,8 @@ class HotSwap:
             pause = following.poll * _REGISTRY_PAUSE
             if self._options.rollout.canary:
                 yield Duty(f"challenger of {model}", model, follower.challenger, pause)
+            elif follower.stored.trials is not None:
+                yield Duty(f"challenger of {model}", model, follower.prepare, pause, awaited=False)
             if self._shadow is not None:
                 yield Duty(f"shadow of {model}", model, partial(_cast, self._shadow, follower), pause)
 

@@ -96,6 +96,17 @@ def load_served(stored: StoredModel) -> Served:
     )
 
 
+def try_first(stored: StoredModel) -> None:
+    """Load a version in a clean process, once, where the options say so.
+
+    Raises:
+        IntegrityError: it did not load there.
+    """
+    if stored.trials is not None and stored.digest is not None:
+        trial = Trial(stored.folder, stored.digest, stored.contents, tuple(stored.trusted_types))
+        try_in_clean_process(trial, Path(stored.trials))
+
+
 def _choose(highest: Tier, loaded: _Loaded, sample: Sample | None) -> _Choice:
     choice = _Choice()
     if sample is None:
@@ -129,9 +140,7 @@ def _verified(stored: StoredModel) -> _Loaded:
 
     folder = Path(stored.folder)
     assert stored.digest is not None  # the caller looked
-    if stored.trials is not None:
-        trial = Trial(stored.folder, stored.digest, stored.contents, tuple(stored.trusted_types))
-        try_in_clean_process(trial, Path(stored.trials))
+    try_first(stored)
     checked = loader.load(
         folder, expected_digest=stored.digest, expected_contents=stored.contents, extra_types=stored.trusted_types
     )

@@ -242,6 +242,30 @@ def test_a_ledger_that_is_away_changes_nothing_and_is_told_of(application, reign
     assert back.json()["problems"] == []
 
 
+@pytest.mark.services
+def test_a_challenger_is_tried_in_a_clean_process_before_it_is_promoted(application, reigns, tmp_path):
+    options = reigns.options(1, 1)
+    stored = msgspec.structs.replace(options.models[0], trials=str(tmp_path / "trials"))
+
+    async def scene():
+        async with following(application, msgspec.structs.replace(options, models=(stored,))) as app:
+            reigns.challenge(3)
+            async with asyncio.timeout(120):
+                while len(_passed(tmp_path)) < 2:
+                    await asyncio.sleep(0.05)
+            version = app.routes.default.version
+            reigns.promote(3)
+            await until(app, serves(3, 2))
+            return version
+
+    assert asyncio.run(scene()) == 1
+    assert len(_passed(tmp_path)) == 2
+
+
+def _passed(folder):
+    return [path for path in (folder / "trials").iterdir() if path.suffix != ".lock"]
+
+
 def test_versions_that_went_by_are_freed(application, reigns):
     async def scene():
         async with following(application, reigns.options(1, 1)) as app:
