@@ -81,6 +81,7 @@ def test_the_life_of_online_features_from_the_shell(run: Run, home: Path) -> Non
     they_fall_behind_and_come_up(run)
     a_changed_definition_lies_beside_the_champions(run, home)
     rows_are_pushed(run, home)
+    a_schedule_takes_in_what_is_new_and_brings_it_online(home)
 
 
 def they_are_materialized_once(run: Run) -> None:
@@ -145,6 +146,20 @@ def rows_are_pushed(run: Run, home: Path) -> None:
     assert busy(home, "east", moment) == (99.0, 99.0)
     pushed = load_model(home).push("questions", pl.read_parquet("loud.parquet"), as_of=moment)
     assert (pushed.facts["rows"], pushed.facts["already_known"], pushed.facts["records"]) == (0, 1, 0)
+
+
+def a_schedule_takes_in_what_is_new_and_brings_it_online(home: Path) -> None:
+    from flows.running import connected
+
+    reference = load_model(home).reference
+    with connected():
+        from flows.features.materialize import refresh
+
+        done = refresh(reference, iso(week(7.5)))
+    definitions, records = 2, 3
+    assert (done.as_of, done.facts["records"]) == (iso(week(7.5)), definitions * records)
+    served, offline = busy(home, "north", week(7.5))
+    assert served == offline is not None
 
 
 @pytest.mark.parametrize(
