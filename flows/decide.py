@@ -55,8 +55,13 @@ def _decide_on_challenger(step: Step) -> Result:
 
 
 def earlier_evidence(ledger: Ledger, model: Model, evidence: Evidence) -> Sequence[Evidence]:
-    """The evidence of past windows, newest first, as it was recorded then."""
-    past = [d for d in ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < evidence.as_of]
+    """The evidence of the windows before this one, newest first, as it was recorded then."""
+    return evidence_before(ledger, model, evidence.as_of)
+
+
+def evidence_before(ledger: Ledger, model: Model, as_of: datetime) -> Sequence[Evidence]:
+    """The evidence of the windows before a moment, newest first, as it was recorded then."""
+    past = [d for d in ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < as_of]
     return [decision.evidence for decision in reversed(past)]
 
 

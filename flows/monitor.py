@@ -12,7 +12,7 @@ import polars as pl
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.decide import earlier_evidence
+from flows.decide import evidence_before
 from flows.evidence import (
     against_previous,
     asked_lately,
@@ -58,11 +58,13 @@ class Seen:
         answered: its predictions of the current window, as stored.
         current: the same as drift is measured on: features, `prediction` and `outlier_score`.
         asked: its predictions since the newest fully labelled window began, with the labels known by now.
+        earlier: evidence of past windows, newest first.
     """
 
     answered: pl.DataFrame
     current: pd.DataFrame
     asked: pl.DataFrame
+    earlier: Sequence[Evidence]
 
 
 def _monitor(step: Step) -> Result:
@@ -70,14 +72,15 @@ def _monitor(step: Step) -> Result:
     if champion is None:
         raise NoChampionError(step.model.name)
     answered = current_predictions(step, champion)
-    seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion))
+    earlier = evidence_before(step.loop.ledger, step.model, step.as_of)
+    seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion), earlier)
     evidence = gather(step, champion, seen)
     log_series(step, champion, evidence)
     links = {}
-    if len(seen.current) and page_is_due(step, evidence):
+    if len(seen.current) and page_is_due(step, evidence, earlier):
         links["Evidently report"] = log_page(step, champion, evidence.drift, seen.current)
         evidence = with_explanation(evidence, explained(step, champion, answered))
-        log_worth(step, evidence, seen.asked, earlier_evidence(step.loop.ledger, step.model, evidence))
+        log_worth(step, evidence, seen.asked, earlier)
     facts = {**told(evidence, step.model.gate.metric), "_evidence": to_plain(evidence)}
     return Result("monitor", step.model.name, iso(step.as_of), facts, links)
 
@@ -122,8 +125,7 @@ def gather(step: Step, champion: Reign, seen: Seen) -> Evidence:
         last_training=last_training(loop, model, as_of),
         label_delay_p95=delay_p95(rows),
     )
-    earlier = earlier_evidence(loop.ledger, model, evidence)
-    return replace(evidence, worth=measure_worth(step, champion, seen.answered, seen.asked, earlier))
+    return replace(evidence, worth=measure_worth(step, champion, seen.answered, seen.asked, seen.earlier))
 
 
 @task(name="join labels", cache_policy=NO_CACHE)
@@ -140,12 +142,11 @@ def measure_drift(
     return drift(champion.reference, current, earlier=earlier)
 
 
-def page_is_due(step: Step, evidence: Evidence) -> bool:
+def page_is_due(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> bool:
     """Monthly, and at every alarm: when the policy no longer just holds. An alarm that goes on is the same alarm."""
     window = evidence.window
     if (window.start.year, window.start.month) != (window.end.year, window.end.month):
         return True
-    earlier = earlier_evidence(step.loop.ledger, step.model, evidence)
     return is_alarming(step, evidence, earlier) and not (earlier and is_alarming(step, earlier[0], earlier[1:]))
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from small_data import Shape, week, write_small_model
 
 from flows.evidence import noted_evidence
 from flows.ingest import ingest
+from flows.judging import calibration
 from flows.train import train
 from flows.watch import watch
 from flows.wiring import running
@@ -122,3 +124,11 @@ def test_a_window_nobody_asked_in_says_so(walked: Callable[..., Any]) -> None:
     assert worth.calibration.note == "no label has arrived"
     assert {gap.note for gap in worth.fairness} == {"no label has arrived"}
     assert worth.segments == ()
+
+
+def test_labels_of_one_class_are_said_to_tell_no_slope() -> None:
+    found = calibration(np.ones(700), np.linspace(0.1, 0.9, 700), np.arange(700) % 10, seed=0)
+
+    assert found.error is not None
+    assert (found.slope, found.intercept) == (None, None)
+    assert "all labels or all predictions are equal" in found.note
