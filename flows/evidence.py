@@ -82,6 +82,7 @@ def labelled_predictions(loop: Loop, model: Model, window: Window, as_of: dateti
     stored = predictions(loop, model, window)
     if not stored.height:
         return stored
+    stored = stored.drop_nulls(key_names(model))  # of a request that did not say which question it was
     return labels(model.label, model.spine, stored, loop.lake, as_of)
 
 

@@ -61,15 +61,15 @@ class Running:
     port: int
     process: subprocess.Popen[bytes]
 
-    def measure(self, connections: int, rows: int, body: Path, seconds: float) -> Cell:
+    def measure(self, connections: int, rows: int, body: Path, seconds: float, address: str = "/invocations") -> Cell:
         """Warm up, then measure: CPU of the server over all requests that it answered meanwhile.
 
         Raises:
             NoAnswerError: an answer was not 200.
         """
-        _load(self, connections, body, seconds / 4)
+        _load(self, connections, body, seconds / 4, address)
         before = self.cpu_seconds()
-        found = _load(self, connections, body, seconds)
+        found = _load(self, connections, body, seconds, address)
         used = self.cpu_seconds() - before
         count = int(found["requests"])
         if found["statuses"] != {"200": count}:
@@ -84,9 +84,9 @@ class Running:
         return float(sum(sum(process.cpu_times()[:2]) for process in family))
 
 
-def _load(server: Running, connections: int, body: Path, seconds: float) -> dict[str, Any]:
+def _load(server: Running, connections: int, body: Path, seconds: float, address: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.load.closed_loop", str(server.port), str(connections), str(seconds)]
-    client = subprocess.Popen([*command, str(body)], stdout=subprocess.PIPE)
+    client = subprocess.Popen([*command, str(body), address], stdout=subprocess.PIPE)
     os.sched_setaffinity(client.pid, {CLIENT_CORE})
     output, _ = client.communicate(timeout=60 + 10 * seconds)
     if client.returncode:

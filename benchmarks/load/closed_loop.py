@@ -1,6 +1,6 @@
 """A load client of the closed-loop kind: each connection sends its next request when it has the last answer.
 
-    python -m benchmarks.load.closed_loop PORT CONNECTIONS SECONDS PATH-OF-BODY
+    python -m benchmarks.load.closed_loop PORT CONNECTIONS SECONDS PATH-OF-BODY [ADDRESS]
 
 It is pinned to its own core by who starts it, speaks HTTP/1.1 with keep-alive, and waits for every answer before it
 ends, so that no work is left behind in the server. Its last line is JSON: requests, seconds, p50_ms, p99_ms, statuses.
@@ -72,21 +72,19 @@ def length_of(head: bytes) -> int:
     return int(lowered[at : end if end >= 0 else len(lowered)])
 
 
-def request_for(body: bytes) -> bytes:
+def request_for(body: bytes, address: str = "/invocations") -> bytes:
     """A scoring request as bytes."""
-    head = b"POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    head = b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n" % address.encode()
     return head + b"content-length: %d" % len(body) + END_OF_HEAD + body
 
 
-async def load(port: int, connections: int, seconds: float, body: bytes) -> dict[str, object]:
+async def load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, object]:
     """Ask for some seconds."""
     loop = asyncio.get_running_loop()
     begin = time.perf_counter()
     made = []
     for _ in range(connections):
-        _, connection = await loop.create_connection(
-            lambda: Connection(request_for(body), begin + seconds), "127.0.0.1", port
-        )
+        _, connection = await loop.create_connection(lambda: Connection(request, begin + seconds), "127.0.0.1", port)
         made.append(connection)
     await asyncio.gather(*(connection.done for connection in made))
     times = sorted(each for connection in made for each in connection.times)
@@ -101,5 +99,6 @@ async def load(port: int, connections: int, seconds: float, body: bytes) -> dict
 
 
 if __name__ == "__main__":
-    port, connections, seconds, path = sys.argv[1:]
-    print(json.dumps(uvloop.run(load(int(port), int(connections), float(seconds), Path(path).read_bytes()))))
+    port, connections, seconds, path, *address = sys.argv[1:]
+    request = request_for(Path(path).read_bytes(), *address)
+    print(json.dumps(uvloop.run(load(int(port), int(connections), float(seconds), request))))

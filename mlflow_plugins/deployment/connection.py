@@ -46,7 +46,9 @@ class Heads:
         """Status, uvicorn's headers, and ours in the order of the usual way; none where one would break its line."""
         if default is not self._default:
             self._default, self._start = default, b"HTTP/1.1 200 OK\r\n" + _lines(tuple(default))
-        ours = b"".join(map(_lines, headers))
+        ours = _lines(headers[0])  # what names the version is the same from answer to answer; the rest is not
+        for further in headers[1:]:
+            ours += b"".join([b"%b: %b\r\n" % header for header in further])
         if ours.count(b"\n") != sum(map(len, headers)) or ours.count(b"\r") != ours.count(b"\n"):
             return None
         return b"%bcontent-length: %d\r\ncontent-type: application/json\r\n%b\r\n" % (self._start, length, ours)

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 import pytest
 import server_process
 from served_world import NOW, answer, offline, questions, records, serve
 from small_data import week
 
+from flows.evidence import labelled_predictions, predictions
 from flows.features.parity import parity
-from flows.requests import compact
+from flows.requests import batch_types, compact
 from flows.serving import Chosen, server_options
-from lifecycle.moments import iso
+from lifecycle.moments import Window, iso
 from mlflow_plugins.deployment.served import Tier
 
 
@@ -105,6 +107,26 @@ def test_a_moment_without_a_zone_is_refused(trained: Any, moment: str) -> None:
     refused = answer(serve(trained[2]), records(questions(1)), moment)
 
     assert (refused.status, "x-incumbent-as-of" in refused.json()["message"]) == (422, True)
+
+
+def test_an_answer_to_nobody_knows_which_question_waits_for_no_label(trained: Any) -> None:
+    """A full request without its key is looked at for drift, and can never be labelled."""
+    loop, path, _ = trained
+    model, window = loop.model(path), Window(week(30), week(31))
+    names = ["signal", "noise", "origin", "loud", "busy_24h", "asked_24h"]
+    row = {"id": None, "as_of": week(30.5), "served_at": week(30.5), "prediction_id": "none.0.0", "prediction": 0.5,
+           "model": "small", "version": 1, "epoch": 1, "variant": "champion", "origin": "server"}  # fmt: skip
+    features = {f"feature.{name}": "east" if name == "origin" else 3 if name == "asked_24h" else 0.5 for name in names}
+    frame = pl.DataFrame([{**row, **features}], schema_overrides={"id": pl.Int64, "feature.asked_24h": pl.UInt32})
+    types = batch_types(model, loop.lake)
+    frame = frame.with_columns(
+        pl.col("as_of", "served_at").cast(pl.Datetime("us", "UTC")),
+        *(pl.col(name).cast(dtype) for name, dtype in types.items()),
+    )
+    loop.lake.append("predictions/small", frame, batch="nobody", allow_new=frame.columns)
+
+    assert predictions(loop, model, window).height == 1
+    assert labelled_predictions(loop, model, window, week(32)).height == 0
 
 
 def compacted(loop: Any, path: str, predictions: int) -> Counter[str]:
