@@ -22,6 +22,7 @@ from feature_store.online.newest_answers import NewestAnswers
 from feature_store.online.one_question import nothing_at_once, one_question
 from feature_store.online.own_rows import OwnRows
 from feature_store.online.plan import NewestRow, OnlineViews, Part
+from feature_store.online.presence import Presence
 from feature_store.online.store import OnlineStore
 from feature_store.online.window_answers import WindowAnswers
 from feature_store.transforms import transformed
@@ -65,6 +66,7 @@ class OnlineReader:
         self._online, self._store, self._types = online, store, dict(types)
         builds = _builds(online, store)
         self._looked = [self._resolved(part, build) for part, build in zip(online.parts, builds, strict=True)]
+        self._presence = Presence(online, builds, store)
         self._own = None if new_questions else OwnRows.of(online, builds, types)
         self._request = tuple(name for view in online.views if isinstance(view, Request) for name in view.columns)
         self._transforms = [one for view in online.views if isinstance(view, Derived) for one in view.transforms]
@@ -92,6 +94,7 @@ class OnlineReader:
 
         Raises:
             StoreUnreachableError: the store cannot be asked; nothing is told to be missing.
+            ViewNotMaterializedError: a view was removed since this reader was made.
             AskedOfThePastError: the store no longer knows what was the answer then.
             MissingColumnsError, ColumnTypeError: a question lacks a column, or has a value of another type.
         """
@@ -183,6 +186,8 @@ class OnlineReader:
             except (NoEntity, KeyError):
                 keys += [_key(one, question) for question in questions]
         raws = self._store.get_many(keys)
+        if None in raws:
+            self._presence.check()
         own = None if self._own is None else self._own.asked(questions)
         count = len(questions)
         rows: list[Row] | None = None if self._looked else [()] * count

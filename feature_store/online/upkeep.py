@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
 
 from feature_store.online import newest_rows, window_records
-from feature_store.online.catalog import Build, entries, entry_key, every_entry, types_of
+from feature_store.online.catalog import Build, Entry, entries, entry_key, every_entry, types_of
 from feature_store.online.cells import as_microseconds
 from feature_store.online.newest_rows import Layout
 from feature_store.online.plan import NewestRow, OnlineViews, Part
@@ -69,11 +70,20 @@ def remove(views: Collection[bytes], store: OnlineStore) -> list[str]:
     for view, entry in list(every_entry(store)):
         if view not in views:
             continue
+        # No reader may take a record that is removed already for an entity that nobody knows.
+        store.write(Changes(put=[(entry_key(view), _closed(entry).encoded())]))
         for prefix in {build.prefix for build in (entry.serving, entry.building) if build is not None}:
             _delete((key for key, _ in store.scan(bytes.fromhex(prefix))), store)
         store.write(Changes(delete=[entry_key(view)]))
         told.append(entry.told)
     return sorted(told)
+
+
+def _closed(entry: Entry) -> Entry:
+    """The entry while its records are removed: not to be read, and found again after a crash."""
+    if entry.serving is None or (entry.building is not None and entry.building.prefix != entry.serving.prefix):
+        return entry
+    return replace(entry, serving=None, building=replace(entry.serving, reached=""))
 
 
 def _delete(keys: Iterator[bytes], store: OnlineStore) -> int:

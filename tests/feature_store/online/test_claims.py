@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -11,12 +12,15 @@ from polars import col
 from feature_store.feature_view import latest, window
 from feature_store.ingest import ingest_batch
 from feature_store.lake import Lake
+from feature_store.online.answers import Status
+from feature_store.online.catalog import entries, entry_key
 from feature_store.online.claims import claim, expire_daily, release
 from feature_store.online.errors import ViewNotMaterializedError
 from feature_store.online.materialize import materialize, materializing
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
 from feature_store.online.standing import Standing, standings
+from feature_store.online.store import Changes
 from feature_store.source import Source
 from feature_store.spine import every, seen
 
@@ -74,6 +78,45 @@ def test_a_view_that_nobody_claimed_is_left_alone(lake, open_store) -> None:
 
     assert release("rain", [], store) == []
 
+    assert flow_of(NEWEST, store, 0) == 2.0
+
+
+def test_what_was_removed_is_an_error_for_its_readers_and_never_missing(lake, open_store) -> None:
+    store = open_store()
+    claim("rain", [NEWEST], store)
+    materialize(NEWEST, lake, store, as_of=at(0))
+    reader = OnlineReader(NEWEST, open_store(readonly=True), types=TYPES)
+    asked = [{"meter": 2}, {"meter": 3}]
+    assert reader.read(asked, at(0)).status(1) == {"flow": Status.MISSING}
+    take_in(lake, 1)
+    materialize(NEWEST, lake, store, as_of=at(1))
+    assert reader.read(asked, at(1)).status(1) == {"flow": Status.MISSING}
+
+    release("rain", [], store)
+
+    for questions in (asked, asked[:1]):
+        with pytest.raises(ViewNotMaterializedError, match=r"does not hold latest\(meters\) as defined now"):
+            reader.read(questions, at(1))
+
+
+def test_a_removal_that_was_killed_leaves_nothing_to_be_read_and_is_made_up_for(lake, open_store) -> None:
+    store = open_store()
+    claim("rain", [NEWEST], store)
+    materialize(NEWEST, lake, store, as_of=at(0))
+    reader = OnlineReader(NEWEST, open_store(readonly=True), types=TYPES)
+    (part,) = NEWEST.parts
+    (entry,) = entries([part], store)
+    prefix = bytes.fromhex(entry.serving.prefix)
+    first = next(key for key, _ in store.scan(prefix))
+    closed = replace(entry, serving=None, building=entry.serving)
+
+    store.write(Changes(put=[(entry_key(part.view), closed.encoded())], delete=[first]))
+
+    with pytest.raises(ViewNotMaterializedError):
+        reader.read([{"meter": 1}, {"meter": 2}], at(0))
+    assert release("rain", [], store) == ["latest(meters)"]
+    assert list(store.scan(prefix)) == []
+    materialize(NEWEST, lake, store, as_of=at(0))
     assert flow_of(NEWEST, store, 0) == 2.0
 
 
