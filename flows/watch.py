@@ -8,6 +8,7 @@ from flows.alerting import tell_of_failure, tell_of_window
 from flows.decide import decide
 from flows.evidence import noted_evidence
 from flows.health import export, system_health
+from flows.history import log_history
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.requests import compact
@@ -32,6 +33,7 @@ def _watch(step: Step) -> Result:
         score(step.reference, moment)
         links |= monitor(step.reference, moment).links
     decided = decide(step.reference, moment)
+    log_history(step)
     around = system_health(step.loop, step.model, step.as_of)
     export(step.loop, step.model, noted_evidence(step.loop, step.model, step.as_of), around)
     step.run.metrics({f"seconds.{one.step}": one.seconds for one in around.steps if one.seconds is not None})

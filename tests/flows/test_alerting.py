@@ -68,7 +68,7 @@ def changed(folder: Path, since: float, change: pl.Expr, rows: int = 6000) -> No
 
 
 def test_a_renamed_category_is_told_once_with_everything_that_was_seen_of_it(tmp_path: Path, small_loop: Small) -> None:
-    rows = 24_000  # so many that no other column drifts by chance
+    rows = 12_000  # so many that no other column drifts by chance
     shape = Shape(weeks=12, rows=rows)
     model = str(write_small_model(tmp_path, shape, features=FEATURES, estimator=TREES))
     with watched_by(small_loop, model) as (_, inbox):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prometheus_client.parser import text_string_to_metric_families
 from small_data import week, write_small_model
 
@@ -74,9 +77,14 @@ def test_a_slow_step_is_told_once_and_everything_is_written_for_prometheus(tmp_p
         train(model, iso(week(6)))
         pretend(loop, "compact", *[2.0, 2.1, 1.9] * 4, 9.0)
         watch(model, iso(week(7)))
-        watch(model, iso(week(8)))
+        last = watch(model, iso(week(8)))
+        pictures = [each.path for each in loop.tracker.connection.client.list_artifacts(last.ids["mlflow_run_id"])]
+        shown, numbers = (artifact(key) for key in ("small-history", "small-history-numbers"))
         written = (loop.settings.textfiles / "incumbent-small.prom").read_text()
 
+    assert "history.png" in pictures
+    assert shown.startswith("data:image/png;base64,")
+    assert [row["window to"] for row in json.loads(numbers)] == ["2021-04-26 00:00", "2021-04-19 00:00"]
     slow = [alert for alert in told if alert.places == ("step compact",)]
     assert len(slow) == 1
     assert slow[0].lines[0].startswith("health, step compact: took 9 s; half of its 12 runs before took less than 2 s")
@@ -86,6 +94,12 @@ def test_a_slow_step_is_told_once_and_everything_is_written_for_prometheus(tmp_p
         one.labels["step"] for one in found["incumbent_step_seconds"]
     }
     assert found["incumbent_champion_version"][0].value == 1.0
+
+
+def artifact(key: str) -> str:
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    return str(max(found, key=lambda one: one.created).data)
 
 
 def test_health_is_told_as_tables_with_servers_between_two_looks(
