@@ -460,6 +460,8 @@ def test_a_policy_has_the_defaults_of_the_design() -> None:
         ({"features": [request("x"), request("x")]}, ("feature 'x'", "Leave one out")),
         ({"recent": "a month"}, ("'a month' is not a length of time",)),
         ({"gate": Gate("brier", slices=["y"])}, ("Model.gate", "'y'", "Name a feature")),
+        ({"gate": Gate("brier", groups=["y"])}, ("Model.gate", "groups=['y']", "Name a feature")),
+        ({"policy": Policy(every="7d", client="y")}, ("Model.policy", "client='y'", "Name a column of the questions")),
         ({"label": Label("x", deadline="1d"), "features": [request("y")]}, ("'x'", "later={...}")),
     ],
 )

@@ -51,4 +51,5 @@ def test_a_margin_is_a_share(margin: float) -> None:
 
 def test_one_slice_may_be_written_without_a_list() -> None:
     assert Gate("brier", slices="origin").slices == ("origin",)
+    assert Gate("brier", groups="origin").groups == ("origin",)
     assert Gate("brier", slices=["origin", "carrier"]).slices == ("origin", "carrier")

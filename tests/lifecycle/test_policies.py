@@ -232,6 +232,12 @@ def test_a_challenger_without_verdicts_or_of_another_epoch_is_not_promoted(evide
         (lambda: worse(2), r"worse\(...\) is 2. Give a share below 1"),
         (lambda: worse(None), r"worse\(...\) is None. Give a share below 1"),
         (lambda: Policy(every="7d", retrain=None), r"Policy.retrain is None. Join worse"),
+        (
+            lambda: Policy(every="7d", quarantine="much"),
+            "Policy.quarantine is 'much'. Give a share above 0",
+        ),
+        (lambda: Policy(every="7d", quarantine=1.0), "Policy.quarantine is 1.0. Give a share above 0 and below 1"),
+        (lambda: Policy(every="7d", quarantine=True), "Policy.quarantine is True. Give a share above 0 and below 1"),
         (lambda: Policy(every="7d", min_labels="many"), "Policy.min_labels is 'many'. Give a whole number"),
         (lambda: drifted("50%"), r"drifted\(share\) is '50%'. Give a share above 0"),
         (lambda: drifted().for_("2"), r".for_\(windows\) is '2'. Give a whole number"),
@@ -251,3 +257,11 @@ def test_lengths_of_time_are_checked_when_the_policy_is_made() -> None:
     with pytest.raises(SpanError):
         older("two months")
     assert Policy(every="7d").cooldown_after(None) == 7 * DAY
+
+
+@pytest.mark.parametrize("given", ["0.1%", 0.001])
+def test_the_share_that_is_set_aside_is_a_percentage_or_a_number_and_is_told(given: str | float) -> None:
+    policy = Policy(every="7d", quarantine=given)
+
+    assert policy.quarantine == 0.001
+    assert str(policy).endswith(", quarantine=0.100%")

@@ -6,6 +6,7 @@ import pytest
 
 from monitoring.clients import odd_clients
 from monitoring.outliers import Extremes, outlier_facts
+from monitoring.segments import segments
 
 
 def planted(window, *, rows=100, **values):
@@ -30,6 +31,21 @@ def test_planted_extremes_are_found_and_their_column_is_named(window, values):
     assert set(facts.columns) & set(values)
     assert facts.share > 0.05
     assert all(any(f"{name}=" in reason for name in values) for reason in extremes.reasons(current.iloc[:100]))
+
+
+def test_performance_inside_the_extremes_is_a_slice_of_its_own(window):
+    extremes = Extremes.of(window(4000))
+    current = planted(window, rows=200, distance=20_000.0)
+    generator = np.random.default_rng(0)
+    losses = generator.exponential(0.1, 2000) + 0.2 * (np.arange(2000) < 200)
+    beyond = np.where(extremes.score(current) > extremes.limit(), "yes", "no")
+
+    found = segments(current.assign(extreme=beyond), losses, np.arange(2000) % 10, metric="brier", declared=["extreme"])
+
+    told = {one.segment: one for one in found if one.declared}
+    assert told["extreme=yes"].weak
+    assert told["extreme=yes"].inside.value == pytest.approx(0.3, abs=0.04)
+    assert not told["extreme=no"].weak
 
 
 def test_an_ordinary_window_holds_as_many_extreme_rows_as_expected(window):
