@@ -12,6 +12,7 @@ from feature_store.features import features
 from feature_store.ingest import ingest_batch
 from feature_store.labels import KNOWN, labels
 from feature_store.lake import Lake
+from feature_store.online.plan import works_online
 from feature_store.questions import questions
 from feature_store.source import Source
 from feature_store.suite import Suite
@@ -56,9 +57,16 @@ def check(model: Model) -> Result:
     facts["nulls"] = {name: f"{share:.0%}" for name, share in _null_shares(model, seen).items() if share > 0.2} or "few"
     _refuse_leaks(model, known)
     facts["leaks"] = "none found"
+    facts |= _online(model)
     facts["fits"] = getattr(fitting, "__name__", type(fitting).__name__)
     facts["next"] = f"incumbent ingest {model.path}; incumbent train {model.path}"
     return Result("check", model.name, "", facts)
+
+
+def _online(model: Model) -> dict[str, object]:
+    """Whether the features that are looked up can be kept up online."""
+    batch_only = [view.told for view in model.features if not works_online(view)]
+    return {"batch scoring only": ", ".join(batch_only)} if batch_only else {}
 
 
 def _ingest(source: Source, lake: Lake) -> str:

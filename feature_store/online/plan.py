@@ -145,6 +145,11 @@ def _windows(view: Windowed, spine: Spine) -> Iterator[Part]:
         yield InWindow(source, view.told, names, view.by, tuple(microseconds(one) for _, one in view.over), group, own)
 
 
+def works_online(view: Feature) -> bool:
+    """Whether a feature can be kept up online: all but windows with an aggregate that only works offline."""
+    return not isinstance(view, Windowed) or None not in map(recognise, view.aggregates.values())
+
+
 def _recognised(name: str, expression: pl.Expr) -> Aggregate:
     found = recognise(expression)
     if found is None:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from feature_store.feature_view import Feature, Latest, Recency, Windowed
-from feature_store.online.errors import OnlineStoreError, UnsupportedAggregateError
-from feature_store.online.plan import OnlineViews
+from feature_store.online.errors import OnlineStoreError
+from feature_store.online.plan import OnlineViews, works_online
 from feature_store.online.standing import Standing, standings
 from feature_store.online.store import OnlineStore
 from feature_store.spec_reading import read_spec
@@ -74,11 +74,9 @@ def online_states(loop: Loop, views: Sequence[View], spine: Spine) -> dict[str, 
 
 
 def _state(view: View, spine: Spine, store: OnlineStore, loop: Loop) -> dict[str, Any]:
-    try:
-        online = OnlineViews([view.feature], spine)
-    except UnsupportedAggregateError:
+    if not works_online(view.feature):
         return {"state": "batch scoring only"}
-    return _told(standings(online, store, loop.lake))
+    return _told(standings(OnlineViews([view.feature], spine), store, loop.lake))
 
 
 def _told(parts: Sequence[Standing]) -> dict[str, Any]:

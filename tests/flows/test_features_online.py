@@ -189,6 +189,13 @@ def test_what_is_wrong_is_said_in_one_line_and_by_the_exit_code(
     assert "Traceback" not in error
 
 
+def test_check_tells_which_features_cannot_be_kept_up_online(run: Run, home: Path) -> None:
+    assert "batch scoring only" not in facts(run, "check", ".")
+    write_small_model(home, features=FEATURES.replace(".mean()", ".median()"), estimator=TREES)
+
+    assert facts(run, "check", ".")["batch scoring only"] == "window(questions)"
+
+
 def test_a_model_whose_questions_bring_everything_needs_no_store(run: Run, home: Path) -> None:
     write_small_model(home)
 
