@@ -65,13 +65,14 @@ class Numba:
         forest, layout = _forest(trees), _layout(trees)
 
         def answer(X: Floats) -> Floats:
+            X = np.ascontiguousarray(X)
             out = np.repeat(trees.base[None, :], len(X), axis=0)
             if layout is None or len(X) < MANY:
                 kernel.score_rows(X, forest, out)
                 return out
             for start in range(0, len(X), AT_ONCE):
                 part = slice(start, start + AT_ONCE)
-                kernel.score_many(np.ascontiguousarray(X[part].T), layout, trees.answers, out[part])
+                kernel.score_many(X[part], layout, trees.answers, out[part])
             return out
 
         return answer
