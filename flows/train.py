@@ -11,6 +11,7 @@ from importlib.metadata import version as package_version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -33,7 +34,7 @@ from lifecycle import run_tags
 from lifecycle.decisions import Epoch
 from lifecycle.errors import LifecycleError
 from lifecycle.evidence import ChallengerFacts, Verdict
-from lifecycle.moments import iso, parse_moment
+from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.ports import Alias, RegisteredVersion
 from lifecycle.records import to_plain
 from mlflow_plugins.dataset_source import LONGEST, LakeDatasetSource, packed
@@ -64,16 +65,22 @@ from monitoring.reference import Reference
 
 _EXAMPLE_ROWS = 3
 _TIMED_ROWS = 300
+_CALIBRATING_WINDOWS = 26
 
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """What a training made, before it is registered."""
+    """What a training made, before it is registered.
+
+    Attributes:
+        earlier: features in the windows before the evaluation, oldest first, from which drift is calibrated.
+    """
 
     result: fitting.TrainingResult
     verdicts: tuple[Verdict, ...]
     manifest: dict[str, Any]
     golden: Golden
+    earlier: tuple[pd.DataFrame, ...] = ()
 
 
 @flow(name="train", flow_run_name=run_name)
@@ -90,6 +97,7 @@ def _train(step: Step) -> Result:
     champion = step.loop.champion(step.model)
     result = fit_candidates(step, known, champion)
     challenger = judge_challenger(step, result, known.manifest)
+    challenger = replace(challenger, earlier=windows_before(step, known.frame, result.split.evaluation.start))
     log_training(step, challenger, known)
     registered = register(step, challenger)
     facts = ChallengerFacts(
@@ -126,6 +134,15 @@ def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None
     if step.loop.fits is not None:
         fit = sharing(fit, known.manifest["content_digest"], step.model.seed, step.loop.fits)
     return fitting.train(rows, fit, plan_of(step.model, step.as_of), predict, recalibration_of(champion, step.model))
+
+
+def windows_before(step: Step, frame: pl.DataFrame, end: datetime) -> tuple[pd.DataFrame, ...]:
+    """Features of the newest windows that end before a moment, oldest first; empty ones are left out."""
+    length = step.loop.policy_of(step.model).every
+    end = end if end.tzinfo else end.replace(tzinfo=step.as_of.tzinfo)
+    windows = [Window.before(end - number * length, length) for number in reversed(range(_CALIBRATING_WINDOWS))]
+    asked = [frame.filter((pl.col("as_of") > window.start) & (pl.col("as_of") <= window.end)) for window in windows]
+    return tuple(model_input(rows, step.model) for rows in asked if rows.height)
 
 
 def recalibration_of(champion: Reign | None, model: Model) -> Recalibration | None:
@@ -300,7 +317,7 @@ def package(step: Step, challenger: Challenger, serving: Serving) -> ModelPackag
     instruments = learn_instruments(challenger, model)
     seen = example.assign(prediction=result.rows.challenger, **{SCORE: instruments.extremes.score(example)})
     reference, fitted = io.BytesIO(), io.BytesIO()
-    Reference.of(seen, seed=model.seed).write(reference)
+    Reference.of(seen, seed=model.seed, earlier=challenger.earlier).write(reference)
     instruments.write(fitted)
     plan = serving.plan_file()
     return ModelPackage(

@@ -17,8 +17,10 @@ from scipy.special import ndtri, stdtr
 from monitoring.bins import Floats
 
 _MOST_ALIKE = 0.9
-_CAUTION = 2.0  # standard errors by which the likeness of windows is raised
-_MARGIN = 2.0  # standard errors, about, by which their spread is raised
+_CAUTION = 1.5  # standard errors by which the likeness of windows is raised
+_MARGIN = 2.25  # standard errors, about, by which their spread is raised
+_BELIEVED = 6.0  # it begins as if so many windows had differed by sampling alone
+_BORROWED = 0.5  # a contrast counts as no calmer than half of its column's least calm one: what moves may bend
 _LEAST_TAIL = 1e-300
 
 
@@ -53,17 +55,18 @@ class Dispersion:
         )
 
     def likeness(self) -> Floats:
-        """Correlation of two windows in a row, two standard errors above its estimate; between 0 and 0.9."""
+        """Correlation of two windows in a row, above its estimate to be on the safe side; between 0 and 0.9."""
         with np.errstate(divide="ignore", invalid="ignore"):
             estimate = np.where(self.squares > 0, self.neighbours / self.squares, 0.0)
-            raised = estimate + _CAUTION / np.sqrt(np.maximum(self.windows, 1.0))
+        raised = estimate + _CAUTION / np.sqrt(self.windows + _BELIEVED)
         return np.clip(raised, 0.0, _MOST_ALIKE)
 
     def calibrated(self, scores: Floats) -> Floats:
         """Scores that are standard normal without drift, whatever the earlier windows' spread and likeness."""
-        windows = np.maximum(self.windows, 1.0)
+        windows = self.windows + _BELIEVED
+        squares = np.maximum(self.squares, _BORROWED * self.squares.max(-1, keepdims=True))
         margin = 1 + _MARGIN / np.sqrt(windows)  # few windows may look calmer than they are
-        excess = np.maximum(margin * self.squares / windows - 1, 0.0)
+        excess = np.maximum((margin * squares + _BELIEVED) / windows - 1, 0.0)
         variance = 1 + excess
         likeness = self.likeness()
         worth = np.maximum(windows * (1 - likeness**2) / (1 + likeness**2), 1.0)

@@ -28,7 +28,7 @@ from monitoring.distances import (
     wasserstein,
 )
 from monitoring.drift_rule import Rule
-from monitoring.judging import MIN_ROWS, judged
+from monitoring.judging import MIN_ROWS, Past, judged
 from monitoring.profile import NumberProfile, TextProfile
 from monitoring.reference import NumberReference, Reference, TextReference
 
@@ -64,7 +64,7 @@ def drift(
     """
     found = measured(reference, current, threshold=threshold)
     cells = {name: Cells.of(column) for name, column in reference.profile.columns}
-    return judged(rule, cells, earlier, found)
+    return judged(rule, Past(cells, reference.history, earlier), found)
 
 
 def measured(reference: Reference, current: pd.DataFrame, *, threshold: float = THRESHOLD) -> tuple[DriftFinding, ...]:

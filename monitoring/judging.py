@@ -11,32 +11,45 @@ from lifecycle.evidence import DriftFinding
 from monitoring.bins import Floats
 from monitoring.cells import Cells
 from monitoring.contrasts import Contrasts
-from monitoring.drift_rule import Flags, Rule, State, advance, look, verdicts
+from monitoring.drift_rule import Flags, Rule, State, advance, advance_calm, look, verdicts
 
 MIN_ROWS = 50
 
 
-def judged(
-    rule: Rule, cells: Mapping[str, Cells], earlier: Sequence[Sequence[DriftFinding]], findings: Sequence[DriftFinding]
-) -> tuple[DriftFinding, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What is known of the windows before.
+
+    Attributes:
+        cells: the cells of each column of the reference.
+        calm: rows in each cell of each column in windows that are known to be without drift, oldest first.
+        earlier: findings of the windows since, against the same reference, oldest first; what had been taken for drift
+            stays out of the pool.
+    """
+
+    cells: Mapping[str, Cells]
+    calm: Sequence[Mapping[str, Sequence[int]]] = ()
+    earlier: Sequence[Sequence[DriftFinding]] = ()
+
+
+def judged(rule: Rule, past: Past, findings: Sequence[DriftFinding]) -> tuple[DriftFinding, ...]:
     """The findings of a window with p-values, evidence, verdicts and reasons.
 
     Args:
         rule: when a column counts as drifted.
-        cells: the cells of each column of the reference.
-        earlier: findings of the windows before against the same reference, oldest first; those that had been taken
-            for drift stay out of the pool.
-        findings: those of the newest window, one per column of `cells`, in its order.
+        past: the reference and the windows since.
+        findings: those of the newest window, one per column of the reference, in its order.
     """
     if not findings:
         return ()
+    cells = past.cells
     panel = _Panel.of(cells)
-    state = panel.replayed(rule, earlier)
+    state = panel.replayed(rule, past)
     rows = panel.rows_of(findings)
     sight = look(state, panel.contrasts, rows)
     effects = np.array([_effect(finding, cells[finding.column]) for finding in findings])
     drifted = verdicts(rule, state, sight, effects)
-    told = _Told(rule, state, effects, windows=len(earlier))
+    told = _Told(rule, state, effects, windows=len(past.calm) + len(past.earlier))
     return tuple(
         replace(
             finding,
@@ -67,17 +80,23 @@ class _Panel:
 
     def rows_of(self, findings: Sequence[DriftFinding]) -> Floats:
         """Rows of each cell, (columns, cells); a column that is absent or has too few rows for a verdict has none."""
-        wide = self.reference.shape[-1]
-        known = {finding.column: finding.cells for finding in findings if sum(finding.cells) >= MIN_ROWS}
-        return np.stack([_filled(known.get(name, ()), wide) for name in self.names])
+        return self._rows({finding.column: finding.cells for finding in findings})
 
-    def replayed(self, rule: Rule, earlier: Sequence[Sequence[DriftFinding]]) -> State:
+    def replayed(self, rule: Rule, past: Past) -> State:
         """The state that the windows before left behind."""
         state = State.of(self.reference, self.contrasts)
-        for findings in earlier:
+        for counts in past.calm:
+            rows = self._rows(counts)
+            state = advance_calm(state, look(state, self.contrasts, rows), rows)
+        for findings in past.earlier:
             rows = self.rows_of(findings)
             state = advance(rule, state, look(state, self.contrasts, rows), rows, self._drifted(findings))
         return state
+
+    def _rows(self, counts: Mapping[str, Sequence[int]]) -> Floats:
+        wide = self.reference.shape[-1]
+        enough = {name: cells for name, cells in counts.items() if sum(cells) >= MIN_ROWS}
+        return np.stack([_filled(enough.get(name, ()), wide) for name in self.names])
 
     def _drifted(self, findings: Sequence[DriftFinding]) -> Flags:
         taken = {finding.column for finding in findings if finding.drifted}

@@ -6,7 +6,8 @@ compared with is sorted here, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,12 +16,16 @@ import numpy as np
 import pandas as pd
 
 from monitoring.bins import Floats
+from monitoring.cells import Cells
 from monitoring.columns import SortedNumbers, counted_texts
 from monitoring.errors import UnreadableProfileError, UnreadableReferenceError
 from monitoring.profile import ColumnProfile, NumberProfile, Profile, profile_of_reference
 
 SAMPLE = 20_000
-_META = b"incumbent.reference"
+_META, _HISTORY = b"incumbent.reference", b"incumbent.history"
+
+CellCounts = Mapping[str, Sequence[int]]
+"""Rows in each cell of each column of one window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,11 +65,14 @@ class Reference:
         frame: the sample, at most 20,000 rows in their order; what a report shows.
         profile: counts, extremes and sums of all rows; its bins are those of every later window.
         columns: what a window's values are compared with, in column order.
+        history: rows in each cell of each column in windows before the reference, oldest first; from them the decision
+            rule knows how much windows differ without drift.
     """
 
     frame: pd.DataFrame
     profile: Profile
     columns: Mapping[str, ColumnReference]
+    history: tuple[CellCounts, ...] = ()
 
     def __iter__(self) -> Iterator[tuple[str, ColumnReference]]:
         return iter(self.columns.items())
@@ -75,17 +83,29 @@ class Reference:
         return self.profile.rows
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, *, seed: int = 0, sample: int = SAMPLE) -> Reference:
-        """Profile a frame of features and `prediction`; text columns are categories, all others numbers."""
+    def of(
+        cls, frame: pd.DataFrame, *, seed: int = 0, sample: int = SAMPLE, earlier: Iterable[pd.DataFrame] = ()
+    ) -> Reference:
+        """Profile a frame of features and `prediction`; text columns are categories, all others numbers.
+
+        Args:
+            frame: rows of the reference window.
+            seed: chooses the sample.
+            sample: at most so many rows are kept.
+            earlier: windows before it, oldest first, each as long as a window will be; columns may be missing.
+        """
         frame = frame.rename(columns=str)
         chosen = np.arange(len(frame))
         if len(frame) > sample:
             chosen = np.sort(np.random.default_rng(seed).choice(len(frame), sample, replace=False))
-        return cls._of_sample(frame.iloc[chosen].reset_index(drop=True), profile_of_reference(frame))
+        profile = profile_of_reference(frame)
+        history = tuple(_cells_of(window, profile) for window in earlier)
+        return cls._of_sample(frame.iloc[chosen].reset_index(drop=True), profile, history)
 
     @classmethod
-    def _of_sample(cls, frame: pd.DataFrame, profile: Profile) -> Reference:
-        return cls(frame, profile, {name: _compared_with(frame[name], column) for name, column in profile.columns})
+    def _of_sample(cls, frame: pd.DataFrame, profile: Profile, history: tuple[CellCounts, ...]) -> Reference:
+        columns = {name: _compared_with(frame[name], column) for name, column in profile.columns}
+        return cls(frame, profile, columns, history)
 
     def write(self, target: Path | BinaryIO) -> None:
         """Write the sample as a Parquet file, with the profile in its metadata."""
@@ -93,7 +113,8 @@ class Reference:
         import pyarrow.parquet as pq
 
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
-        meta = {**(table.schema.metadata or {}), _META: self.profile.to_json().encode()}
+        history = json.dumps(self.history, sort_keys=True).encode()
+        meta = {**(table.schema.metadata or {}), _META: self.profile.to_json().encode(), _HISTORY: history}
         pq.write_table(table.replace_schema_metadata(meta), target)
 
     @classmethod
@@ -108,8 +129,10 @@ class Reference:
 
         try:
             table = pq.read_table(source)
-            profile = Profile.from_json((table.schema.metadata or {})[_META].decode())
-            return cls._of_sample(table.to_pandas(), profile)
+            meta = table.schema.metadata or {}
+            profile = Profile.from_json(meta[_META].decode())
+            history = tuple(json.loads(meta[_HISTORY]))
+            return cls._of_sample(table.to_pandas(), profile, history)
         except (OSError, KeyError, ValueError, pa.ArrowException, UnreadableProfileError) as error:
             raise UnreadableReferenceError(str(source), f"{type(error).__name__}: {error}") from error
 
@@ -122,3 +145,13 @@ def _compared_with(column: pd.Series[Any], profile: ColumnProfile) -> ColumnRefe
     counted = counted_texts(column)
     rows = sum(counted.values())
     return TextReference({name: count / rows for name, count in counted.items()}, rows)
+
+
+def _cells_of(window: pd.DataFrame, reference: Profile) -> CellCounts:
+    """The columns that the window has."""
+    window = window.rename(columns=str)
+    known = Profile(tuple((name, column) for name, column in reference.columns if name in window))
+    counted = Profile.of(window, known.layout)
+    return {
+        name: list(Cells.of(reference[name]).counts(column.counts, column.others)) for name, column in counted.columns
+    }

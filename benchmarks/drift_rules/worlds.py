@@ -7,7 +7,7 @@ distributions; correlated columns share a latent factor of five levels, given wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,10 @@ class Week:
     judged: bool = True
     calm: bool = False
     fresh: bool = False
+
+    def of_years(self, most: int) -> Week:
+        """The same week of the first years only."""
+        return replace(self, reference=self.reference[:, :most], current=self.current[:most])
 
 
 World = Callable[[np.random.Generator, int, int], Iterator[Week]]
