@@ -22,6 +22,11 @@ from collections.abc import Iterable
 from feature_store.errors import FeatureStoreError
 
 
+def _told(problem: object) -> str:
+    """What another library says, without the full stop that it may end with."""
+    return str(problem).rstrip(".")
+
+
 class UnsupportedAggregateError(FeatureStoreError, ValueError):
     """An aggregate outside the closed set that offline and online share."""
 
@@ -41,7 +46,7 @@ class StoreUnreachableError(OnlineStoreError, ConnectionError):
 
     def __init__(self, store: str, problem: object) -> None:
         super().__init__(
-            f"The online store {store} cannot be reached: {problem}. "
+            f"The online store {store} cannot be reached: {_told(problem)}. "
             f"Start it, or correct its address; nothing was read as missing."
         )
 
@@ -61,7 +66,7 @@ class StoreFullError(OnlineStoreError, OSError):
 
     def __init__(self, store: str, problem: object) -> None:
         super().__init__(
-            f"The online store {store} has no room: {problem}. "
+            f"The online store {store} has no room: {_told(problem)}. "
             f"Free space, raise the limit, or remove expired rows; what was written before is whole."
         )
 

@@ -29,7 +29,7 @@ EXAMPLES: list[tuple[FeatureStoreError, type[Exception], str]] = [
         "last and n_unique over a row-by-row expression, or leave the feature to batch scoring.",
     ),
     (
-        StoreUnreachableError("RedisStore('redis://localhost:1')", "refused"),
+        StoreUnreachableError("RedisStore('redis://localhost:1')", "refused."),
         ConnectionError,
         "The online store RedisStore('redis://localhost:1') cannot be reached: refused. "
         "Start it, or correct its address; nothing was read as missing.",
