@@ -104,18 +104,22 @@ def estimate_figure(pairs: Sequence[Reconciliation]) -> Figure:
 
 
 def attribution_figure(drift: AttributionDrift) -> Figure:
-    """Each column's share of all attributions, then and now, largest shift first."""
+    """Largest shift first: shares of all attributions, then and now, or the shift where there is no then."""
     from matplotlib.figure import Figure
 
     shown = drift.findings[:_MOST]
     figure = Figure(figsize=(7, 1.4 + 0.32 * len(shown)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(shown))
-    axes.barh(places - 0.2, [one.before for one in shown], height=0.4, color=_QUIET, label="then")
-    axes.barh(places + 0.2, [one.now for one in shown], height=0.4, color=_INK, label="now")
+    if any(one.before for one in shown):
+        axes.barh(places - 0.2, [one.before for one in shown], height=0.4, color=_QUIET, label="then")
+        axes.barh(places + 0.2, [one.now for one in shown], height=0.4, color=_INK, label="now")
+        axes.legend()
+        axes.set_xlabel("share of all attributions")
+    else:
+        axes.barh(places, [one.shift for one in shown], color=_INK)
+        axes.set_xlabel("what the column tells of the champion's errors (fall of the squared error)")
     axes.set_yticks(places, [one.column for one in shown])
     axes.invert_yaxis()
-    axes.set_xlabel("share of all attributions")
-    axes.set_title(drift.method, fontsize=9)
-    axes.legend()
+    axes.set_title("; ".join(filter(None, [drift.method, drift.note])), fontsize=9)
     return figure
