@@ -19,35 +19,51 @@ class Segment:
     Attributes:
         name: the first part of the id of every prediction in it.
         size: bytes of whole lines.
+        is_whole: whether nothing else is in the file, so that another line may follow.
         born: when it was begun, on the clock of whoever rolls it.
     """
 
     def __init__(self, folder: Path, name: str, born: float) -> None:
         self.name, self.born, self.size = name, born, 0
+        self.is_whole = True
+        self._synced = -1
         self._path, self._named = folder / f"{name}{ENDING}", False
         folder.mkdir(parents=True, exist_ok=True)
-        # Locked before it has its name: nobody ever sees it unlocked while it is written.
         fresh = folder / f"{name}.new"
         self._file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        fresh.rename(self._path)
+        try:
+            # Locked before it has its name: nobody ever sees it unlocked while it is written.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            fresh.rename(self._path)
+        except OSError:
+            os.close(self._file)
+            fresh.unlink(missing_ok=True)
+            raise
 
     def append(self, lines: bytes) -> int:
         """Write whole lines with one call, and return where they begin.
 
         Raises:
-            OSError: they were not written, and nothing of them is left in the file.
+            OSError: they were not written, and nothing of them is left in a file that is still whole.
         """
-        written = os.write(self._file, lines)
         offset = self.size
-        if written != len(lines):
-            os.ftruncate(self._file, offset)
-            raise OSError(f"only {written} of {len(lines)} bytes were written: no space is left")
-        self.size = offset + written
-        return offset
+        written = os.write(self._file, lines)
+        if written == len(lines):
+            self.size = offset + written
+            return offset
+        self.is_whole = False
+        os.ftruncate(self._file, offset)
+        self.is_whole = True
+        raise OSError(f"only {written} of {len(lines)} bytes were written: no space is left")
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether nothing was written since it was last brought to disk."""
+        return self._synced == self.size
 
     def sync(self) -> None:
         """Wait until what was written is on disk, and the folder knows of the file."""
+        self._synced = self.size
         os.fdatasync(self._file)
         if self._named:
             return

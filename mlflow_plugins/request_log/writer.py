@@ -116,7 +116,8 @@ class RequestLog:
         return b"%b.%d" % (stream.name, offset)
 
     def _not_written(self, stream: _Stream, error: OSError) -> bytes:
-        stream.retire()
+        stream.drop_torn()
+        self._count_dropped(stream)
         if self.trouble is None:
             _log.error("The request log in %s cannot be written: %s", self._root, error)
         self.trouble = str(error)
@@ -147,16 +148,19 @@ class RequestLog:
             self._try_again()
 
     def _flush(self, stream: _Stream) -> None:
-        waiting = stream.waiting
         try:
             stream.flush()
         except OSError as error:
-            self.lost += waiting
-            self.written -= waiting
-            stream.retire()
+            stream.retire()  # the ids that were given name places in it that nothing will stand at
+            self._count_dropped(stream)
             self._not_written_later(error)
         if stream.is_old():
             stream.retire()
+
+    def _count_dropped(self, stream: _Stream) -> None:
+        self.lost += stream.dropped
+        self.written -= stream.dropped
+        stream.dropped = 0
 
     def _not_written_later(self, error: OSError) -> None:
         _log.error("The request log in %s lost records: %s", self._root, error)
@@ -181,17 +185,22 @@ class RequestLog:
 
 
 class _Stream:
-    """The segments of one model, one after the other; the caller holds the lock."""
+    """The segments of one model, one after the other; the caller holds the lock.
+
+    Attributes:
+        name: of the segment that is written.
+        waiting: records that wait to be written, at `async`.
+        dropped: such records that could not be, and are not counted yet.
+    """
 
     def __init__(self, folder: Path, options: LogOptions) -> None:
         self.name = b""
-        self.waiting = 0
+        self.waiting = self.dropped = 0
         self._folder, self._options = folder, options
         self._later = options.durability is Durability.ASYNC
         self._segment: Segment | None = None
         self._buffer: list[bytes] = []
         self._buffered = 0
-        self._dirty = False
         self._lines: dict[tuple[int, int, str], Lines] = {}
         self._retired: list[Segment] = []
 
@@ -208,9 +217,17 @@ class _Stream:
         known = self._lines.get(key)
         if known is None:
             known = Lines(served, variant, len(self._lines), self._options.redacted)
-            self._put(known.description)
+            self._describe(known)
             self._lines[key] = known
         return known
+
+    def _describe(self, known: Lines) -> None:
+        segment = self._segment
+        assert segment is not None  # it was just begun, or there was one
+        if self._later:
+            self._keep(segment, known.description)
+        else:
+            segment.append(known.description)
 
     def append(self, line: bytes) -> int:
         """Add a line to the segment that `lines` has begun, and return where it will stand.
@@ -218,16 +235,14 @@ class _Stream:
         Raises:
             OSError: it was not written.
         """
-        offset = self._put(line)
-        self.waiting += self._later
-        return offset
-
-    def _put(self, line: bytes) -> int:
         segment = self._segment
         assert segment is not None  # the caller asked for lines first
-        self._dirty = True
         if not self._later:
             return segment.append(line)
+        self.waiting += 1
+        return self._keep(segment, line)
+
+    def _keep(self, segment: Segment, line: bytes) -> int:
         offset = segment.size + self._buffered
         self._buffer.append(line)
         self._buffered += len(line)
@@ -237,7 +252,6 @@ class _Stream:
         """Wait for the disk."""
         if self._segment is not None:
             self._segment.sync()
-            self._dirty = False
 
     def flush(self) -> None:
         """Write what waits.
@@ -245,9 +259,15 @@ class _Stream:
         Raises:
             OSError: it was not written; nothing waits any more.
         """
-        lines, self._buffer, self._buffered, self.waiting = self._buffer, [], 0, 0
-        if lines and self._segment is not None:
+        lines, waiting = self._buffer, self.waiting
+        self._buffer, self._buffered, self.waiting = [], 0, 0
+        if not lines or self._segment is None:
+            return
+        try:
             self._segment.append(b"".join(lines))
+        except OSError:
+            self.dropped += waiting
+            raise
 
     def is_old(self) -> bool:
         """Whether the segment has been open for as long as it may."""
@@ -260,11 +280,14 @@ class _Stream:
         self._segment = None
         self._lines = {}
 
+    def drop_torn(self) -> None:
+        """Let no line follow what is left of another one."""
+        if self._segment is not None and not self._segment.is_whole:
+            self.retire()
+
     def to_sync(self) -> list[Segment]:
         """What was written and is not on disk yet."""
-        found = [self._segment] if self._segment is not None and self._dirty else []
-        self._dirty = False
-        return found
+        return [self._segment] if self._segment is not None and not self._segment.is_synced else []
 
     def take_retired(self) -> list[Segment]:
         """The finished segments, for the thread that closes them."""
@@ -272,8 +295,10 @@ class _Stream:
         return found
 
     def _begin(self) -> None:
-        self.flush()
-        self.retire()
+        try:
+            self.flush()
+        finally:
+            self.retire()
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(5)}"
         self._segment = Segment(self._folder, name, time.monotonic())
         self.name = name.encode()

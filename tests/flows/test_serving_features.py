@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from datetime import timedelta
@@ -93,6 +94,19 @@ def test_a_store_that_is_away_is_never_read_as_missing(trained: Any, tmp_path: P
     assert strict.counts.refused == {("features",): 1}
     assert answered.status == 200
     assert gaps.counts.lookups == {("small", "unreachable"): 2}
+
+
+def test_a_store_on_the_network_that_does_not_answer_in_time_keeps_nobody_waiting(trained: Any) -> None:
+    _, _, stored = trained
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        strict, gaps = serve(stored, store=store), serve(stored, store=store, unreachable="null")
+
+        refused, answered = answer(strict, records(questions(1))), answer(gaps, records(questions(1)))
+
+    assert (refused.status, "it took longer than 0.05 s" in refused.json()["message"]) == (503, True)
+    assert answered.status == 200
+    assert gaps.counts.lookups == {("small", "late"): 1}
 
 
 def test_a_question_about_the_past_of_the_store_is_refused(trained: Any) -> None:
