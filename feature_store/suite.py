@@ -196,7 +196,7 @@ def _rows(given: Mapping[str, Any]) -> str:
 
 
 def _few(values: Sequence[Any]) -> str:
-    shown = ", ".join(map(str, values[:5]))
+    shown = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values[:5])
     return shown if len(values) <= 5 else f"{shown} and {len(values) - 5} more"
 
 

@@ -162,8 +162,12 @@ def _counted(failed: pl.Series, height: int) -> str:
         return "as expected in every row"
     share = f"otherwise in {len(failed):,} of {height:,} rows"
     top = failed.drop_nulls().alias("value").value_counts(sort=True).sort("count", "value", descending=[True, False])
-    shown = ", ".join(f"{value} ({count:,})" for value, count in top.head(_SHOWN).iter_rows())
+    shown = ", ".join(f"{_value(value)} ({count:,})" for value, count in top.head(_SHOWN).iter_rows())
     return f"{share}: {shown}" if shown else share
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _spoken(value: Any) -> str:

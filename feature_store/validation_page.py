@@ -60,13 +60,14 @@ def _section(source: str, result: IngestResult) -> str:
 def _verdict(result: IngestResult, failed: Sequence[CheckResult]) -> str:
     suite = f"suite {result.suite}" if result.suite else "no suite beside the model file"
     if result.stopped:
-        told, kind = f"Refused, and nothing of it was stored: {result.stopped}", "bad"
+        guilty = dict.fromkeys(one.column or "the batch as a whole" for one in failed if one.otherwise == STOP)
+        told, kind = f"Refused, and nothing of it was stored: {', '.join(guilty) or result.stopped}", "bad"
     elif failed:
         told, kind = f"Taken in; {len(failed)} of {len(result.checks)} expectations did not hold", "note"
     elif result.checks:
         told, kind = f"Taken in; all {len(result.checks)} expectations held", "good"
     else:
-        told, kind = "Taken in; nothing was expected of it", "soft"
+        told, kind = ("Taken in; nothing was expected of it", "soft") if result.appended else ("No new rows", "soft")
     return f'<p class="verdict {kind}">{escape(told)}</p><p class="soft">{escape(suite)}</p>'
 
 
