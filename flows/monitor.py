@@ -27,6 +27,7 @@ from flows.evidence import (
 )
 from flows.frames import stored_input
 from flows.results import Result
+from flows.skew import measure_skew
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import Reign
 from flows.worth import explained, measure_worth
@@ -124,6 +125,7 @@ def gather(step: Step, champion: Reign, seen: Seen) -> Evidence:
         ingested=ingest_facts(loop, model, as_of),
         last_training=last_training(loop, model, as_of),
         label_delay_p95=delay_p95(rows),
+        skew=measure_skew(step),
     )
     return replace(evidence, worth=measure_worth(step, champion, seen.answered, seen.asked, seen.earlier))
 
@@ -171,6 +173,7 @@ def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
     """One point a window on the version's own monitoring run, so that MLflow's charts show its history."""
     values = {f"drift.{finding.column}": finding.score for finding in evidence.drift if finding.score is not None}
     values["drift_share"] = evidence.drift_share
+    values |= {f"skew.{one.feature}": one.share for one in evidence.skew if one.checked}
     watched_now = evidence.performance
     if watched_now and watched_now.estimate:
         estimate = watched_now.estimate
@@ -203,5 +206,6 @@ def told(evidence: Evidence, metric: str) -> dict[str, object]:
         if seen
         else "none",
         **(worth_told(evidence.worth, metric) if evidence.worth else {}),
+        **({"skewed": [one.feature for one in evidence.skew if one.differing]} if evidence.skew else {}),
         "stale": [facts.source for facts in evidence.ingested if facts.stale],
     }

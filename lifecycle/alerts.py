@@ -16,7 +16,8 @@ from lifecycle.evidence import Evidence, Performance
 from lifecycle.metrics import lower_is_better
 from lifecycle.moments import iso
 
-VALIDATION, FRESHNESS, DRIFT, PERFORMANCE, HEALTH = "validation", "freshness", "drift", "performance", "health"
+VALIDATION, FRESHNESS, SKEW, DRIFT = "validation", "freshness", "skew", "drift"
+PERFORMANCE, HEALTH = "performance", "health"
 MODEL_PLACES = frozenset({"prediction", "outlier_score", "performance"})
 """Where consequences are seen."""
 
@@ -77,7 +78,8 @@ def symptoms_of(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> tup
     Args:
         made_of: the places each feature is computed from.
     """
-    return (*_of_batches(evidence), *_of_drift(evidence, made_of), *_of_performance(evidence))
+    of_features = (*_of_skew(evidence, made_of), *_of_drift(evidence, made_of))
+    return (*_of_batches(evidence), *of_features, *_of_performance(evidence))
 
 
 def _of_batches(evidence: Evidence) -> Iterable[Symptom]:
@@ -90,6 +92,15 @@ def _of_batches(evidence: Evidence) -> Iterable[Symptom]:
         if facts.stale:
             newest = iso(facts.newest_event) if facts.newest_event else "never"
             yield Symptom(FRESHNESS, facts.source, f"stale, its newest row is of {newest}")
+
+
+def _of_skew(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterable[Symptom]:
+    for one in evidence.skew:
+        if one.differing:
+            told = f"{one.feature} was served otherwise than it is computed"
+            told += f" in {one.differing:,} of {one.checked:,} answers"
+            for place in made_of.get(one.feature, (one.feature,)):
+                yield Symptom(SKEW, place, told)
 
 
 def _of_drift(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterable[Symptom]:

@@ -160,6 +160,29 @@ class IngestFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SkewFinding:
+    """How a feature that a server answered with compares with the same feature computed again.
+
+    Attributes:
+        checked: logged values that were compared, by key.
+        differing: of those, values that differ although nothing came in late.
+        late: values that differ because rows came in after the answer.
+        largest: largest difference of two numbers; none where there is none.
+    """
+
+    feature: str
+    checked: int
+    differing: int
+    late: int = 0
+    largest: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Share of the compared values that differ; 0 of 0 is 0."""
+        return self.differing / self.checked if self.checked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything a policy may look at, as it was known at `as_of`.
 
@@ -171,6 +194,7 @@ class Evidence:
         last_training: `as_of` of the last training that was started, refused ones included.
         label_delay_p95: 95 % of the labels arrived within this time after their question.
         worth: what the champion's answers are worth beyond the gate's metric: estimated without labels, in parts.
+        skew: one finding a feature, the most differing first; none where no server answered in the window.
     """
 
     model: str
@@ -185,6 +209,7 @@ class Evidence:
     last_training: datetime | None = None
     label_delay_p95: timedelta | None = None
     worth: Worth | None = None
+    skew: tuple[SkewFinding, ...] = ()
 
     @property
     def drift_share(self) -> float:

@@ -12,12 +12,16 @@ import polars as pl
 import pytest
 from small_data import Shape, ask, week, write_small_model
 
+from flows.evidence import noted_evidence
 from flows.features.parity import parity
 from flows.ingest import ingest
 from flows.model import load_model
+from flows.monitor import monitor
+from flows.places import places_of
 from flows.score import score
 from flows.train import train
 from flows.wiring import running
+from lifecycle.alerts import SKEW, symptoms_of
 from lifecycle.moments import iso
 
 FEATURES = (
@@ -77,6 +81,35 @@ def test_a_planted_skew_is_named_first_with_its_size_and_an_example(scored: Any)
     assert f"id {stored['id'][7]}," in second["first"]
     assert {row["differing"] for row in rest} == {0}
     assert found.facts["skewed"] == ["busy_24h", "noise"]
+
+
+def test_skew_of_what_a_server_answered_is_evidence_and_a_symptom_of_the_column_it_is_made_of(scored: Any) -> None:
+    loop, path = scored
+    stored = loop.lake.read(TABLE).sort("as_of")
+    wrong = stored.head(100).with_columns(
+        pl.col("feature.busy_24h") + 0.25, prediction_id=pl.col("prediction_id") + "x", origin=pl.lit("server")
+    )
+    loop.lake.append(TABLE, wrong, batch="the server's log")
+
+    told = monitor(path, LATER).facts
+
+    evidence = noted_evidence(loop, loop.model(path), week(7))
+    first, *rest = evidence.skew
+    assert told["skewed"] == ["busy_24h"]
+    assert (first.feature, first.differing, first.checked) == ("busy_24h", 100, 613)
+    assert {one.differing for one in rest} == {0}
+    (symptom,) = [s for s in symptoms_of(evidence, places_of(loop.model(path))) if s.detector == SKEW]
+    assert symptom.place == "questions.signal"
+    assert symptom.told == "busy_24h was served otherwise than it is computed in 100 of 613 answers"
+
+
+def test_where_only_batches_answered_there_is_no_skew_to_look_for(scored: Any) -> None:
+    loop, path = scored
+
+    told = monitor(path, LATER).facts
+
+    assert "skewed" not in told
+    assert noted_evidence(loop, loop.model(path), week(7)).skew == ()
 
 
 def test_rows_that_arrived_after_the_answer_are_late_data_and_no_skew(scored: Any, tmp_path: Path) -> None:
