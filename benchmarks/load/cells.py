@@ -108,7 +108,6 @@ def ours(name: str, model: str, stored: StoredModel) -> Iterator[Running]:
 def serving(options: ServerOptions, name: str, model: str, cores: Sequence[int] = (SERVER_CORE,)) -> Iterator[Running]:
     """Our server with these options, each worker on one of these cores."""
     with listen("127.0.0.1", 0) as listening:
-        listening.listen()
         told = {**_found_here(environment(options.to_json(), listening.fileno())), WORKERS: str(options.workers)}
         port = listening.getsockname()[1]
         command = WORKER if options.workers == 1 else SUPERVISOR

@@ -21,12 +21,14 @@ class Server(uvicorn.Server):
 
     Attributes:
         failed: what kept the models from being loaded.
+        loaded: set when they are loaded, or cannot be.
     """
 
     def __init__(self, application: Application, access: Access) -> None:
         super().__init__(_config(application, application.limits, access))
         self.application = application
         self.failed: BaseException | None = None
+        self.loaded = asyncio.Event()
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -24,6 +24,23 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def beside(bound: socket.socket) -> socket.socket:
+    """Another socket of the same port, among which the kernel deals connections; the same one where it does not.
+
+    One that listens already has to stay the only one: what is dealt to it would wait for ever.
+    """
+    if not sys.platform.startswith("linux") or bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return bound
+    # Only now: the port was bound without it, so a second server on the port is still an error.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    another = socket.socket(bound.family, socket.SOCK_STREAM)
+    another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    another.bind(bound.getsockname())
+    another.set_inheritable(True)
+    return another
+
+
 def environment(options: str, fd: int, slot: int = 0, given: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a worker or a supervisor."""
     single = dict.fromkeys(_ONE_THREAD, "1")

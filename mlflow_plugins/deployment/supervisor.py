@@ -1,4 +1,7 @@
-"""Several workers on one socket: starts them, starts a dead one again, and hands the signal to end on.
+"""Several workers on one port: starts them, starts a dead one again, and hands the signal to end on.
+
+Where the kernel deals connections among sockets of one port, each worker has one of its own. Of a socket that is shared
+the worker that happens to be awake takes everything, and connections that are kept alive stay with it.
 
 It imports nothing heavy: its memory is Python's own.
 """
@@ -7,15 +10,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from types import FrameType
 
-from mlflow_plugins.deployment.starting import FD, OPTIONS, WORKER, WORKERS, environment
+from mlflow_plugins.deployment.starting import FD, OPTIONS, WORKER, WORKERS, beside, environment
 
 _PAUSE = 0.1
-_YOUNG = 60.0  # a worker that dies earlier than this did not start
+_YOUNG = 300.0  # a worker that dies earlier than this did not start
 
 
 class Supervisor:
@@ -23,7 +27,7 @@ class Supervisor:
 
     def __init__(self, options: str, fd: int, count: int) -> None:
         self._options = options
-        self._fd = fd
+        self._bound = socket.socket(fileno=fd)  # keeps the port, and nobody listens on it
         self._workers = {slot: self._start(slot) for slot in range(count)}
         self._ending = False
 
@@ -49,7 +53,11 @@ class Supervisor:
         return code
 
     def _start(self, slot: int) -> tuple[subprocess.Popen[bytes], float]:
-        worker = subprocess.Popen(WORKER, env=environment(self._options, self._fd, slot), pass_fds=[self._fd])
+        listening = beside(self._bound)
+        fd = listening.fileno()
+        worker = subprocess.Popen(WORKER, env=environment(self._options, fd, slot), pass_fds=[fd])
+        if listening is not self._bound:
+            listening.close()  # what is dealt to a worker must not wait where the worker has died
         return worker, time.monotonic()
 
     def _end(self, number: int, frame: FrameType | None) -> None:

@@ -69,6 +69,8 @@ def _keep_out_of_collections() -> None:
 
 async def _serve(server: Server, options: ServerOptions, listening: socket.socket) -> None:
     loading = asyncio.create_task(_load(server, options))
+    if options.workers > 1:
+        await server.loaded.wait()  # the others answer meanwhile, and what is dealt to this one would be refused
     await server.serve(sockets=[listening])
     if not loading.done():
         loading.cancel()
@@ -83,6 +85,8 @@ async def _load(server: Server, options: ServerOptions) -> None:
         server.failed = error
         server.should_exit = True
         return
+    finally:
+        server.loaded.set()
     await swap.follow()
 
 

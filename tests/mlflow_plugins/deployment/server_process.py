@@ -64,7 +64,8 @@ def _read(text: bytes) -> Any:
 def running(options: ServerOptions, log: Path, ready: bool = True) -> Iterator[Running]:
     """Start it, wait until it is ready, and end it."""
     with listen("127.0.0.1", 0) as listening, log.open("wb") as output:
-        listening.listen()
+        if options.workers == 1:
+            listening.listen()  # whoever comes early waits
         command = WORKER if options.workers == 1 else SUPERVISOR
         told = {**environment(options.to_json(), listening.fileno()), WORKERS: str(options.workers)}
         process = subprocess.Popen(
