@@ -68,5 +68,5 @@ def test_what_is_not_deployed_is_refused(model: Model, small_loop: Callable[...,
 
     assert str(refused.value) == (
         f"Model 'never-deployed' has no deployment of '{verb}'. "
-        f"Run incumbent deploy first; it makes ['monitor', 'score', 'train']."
+        f"Run incumbent deploy first; it makes ['monitor', 'requests', 'score', 'train']."
     )
