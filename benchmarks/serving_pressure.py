@@ -133,7 +133,7 @@ def _workers(registered: Registered, good: list[int], body: Path, seconds: float
     double = registered.options(good[0], tier=Tier.TYPED, workers=2, metrics_folder=str(metrics))
     both_cores = (SERVER_CORE, CLIENT_CORE)
     with serving(single, "1 worker", MODEL) as one, serving(double, "2 workers", MODEL, both_cores) as two:
-        _until_both(two)
+        _until_both(metrics)
         ones, twos = [], []
         for _ in range(ROUNDS):
             ones.append(one.measure(CONNECTIONS, 1, body, seconds / 2))
@@ -251,16 +251,10 @@ def _until(server: Running, part: str) -> None:
         time.sleep(0.2)
 
 
-def _until_both(server: Running) -> None:
-    """Wait until many answers in a row are of a worker that is ready; each connection may meet either."""
-    alike = 0
-    while alike < 30:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/ready", timeout=30) as answer:
-                alike = alike + 1 if answer.status == 200 else 0
-        except OSError:
-            alike = 0
-            time.sleep(0.1)
+def _until_both(metrics: Path) -> None:
+    """Wait until each worker publishes its counts; it does so from when it listens."""
+    while len(list(metrics.glob("worker-*.json"))) < 2:
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_thirty_swaps_fail_no_request_and_no_answer_disagrees_with_its_version(r
     options = reigns.options(1, 1, workers=2, metrics_folder=str(folder), limits=Limits(drain=0.5))
 
     with running(options, tmp_path / "log") as server:
-        _until_all_say(server, 1, 2)
+        _until_both_listen(folder)
         with Clients(server.port, expected) as clients:
             memory = {}
             for swap in range(1, 31):
@@ -115,6 +115,14 @@ def test_thirty_swaps_fail_no_request_and_no_answer_disagrees_with_its_version(r
     assert clients.outcomes.keys() == {"right"}
     assert asked > 300
     assert memory[30] < 1.1 * memory[10]
+
+
+def _until_both_listen(folder):
+    """A worker publishes its counts from when it listens."""
+    deadline = time.monotonic() + PATIENCE
+    while len(list(folder.glob("worker-*.json"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _until_all_say(server, epoch, workers):
