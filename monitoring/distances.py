@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from monitoring.bins import Floats
 
+_BLOCK = 1 << 15  # values whose differences stay in the processor's cache
 _SMOOTHING = 0.5  # added to each count, so that an empty bin makes no infinity
 
 Counts = NDArray[np.int64]
@@ -21,7 +22,9 @@ Counts = NDArray[np.int64]
 def wasserstein(reference: Floats, current: Floats) -> float:
     """First Wasserstein distance of two samples, both ascending: the area between their distribution functions."""
     if reference.size == current.size:
-        return float(np.abs(reference - current).mean())
+        starts = range(0, reference.size, _BLOCK)
+        apart = (np.abs(reference[start : start + _BLOCK] - current[start : start + _BLOCK]).sum() for start in starts)
+        return math.fsum(apart) / reference.size
     together = np.sort(np.concatenate([reference, current]), kind="stable")
     steps = np.diff(together)
     below_reference = reference.searchsorted(together[:-1], side="right") / reference.size

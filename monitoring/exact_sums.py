@@ -37,7 +37,9 @@ def power_sums(ascending: Floats, centre: float) -> tuple[int, ...]:
     [1.0, 5.0, 7.0, 17.0]
     """
     with np.errstate(over="ignore", under="ignore"):
-        away = np.clip(ascending - centre, -_LARGEST, _LARGEST)
+        away = ascending - centre
+        if away.size and (away[0] == -np.inf or away[-1] == np.inf):
+            away = np.clip(away, -_LARGEST, _LARGEST)
         middle = int(away.searchsorted(0.0))
         below, above = _magnitude_sums(-away[:middle][::-1]), _magnitude_sums(away[middle:])
     return tuple(up + (down if order % 2 else -down) for order, (down, up) in enumerate(zip(below, above, strict=True)))
