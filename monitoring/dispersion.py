@@ -17,8 +17,8 @@ from scipy.special import ndtri, stdtr
 from monitoring.bins import Floats
 
 _MOST_ALIKE = 0.9
-_CAUTION = 1.5  # standard errors by which the likeness of windows is raised
-_MARGIN = 2.25  # standard errors, about, by which their spread is raised
+_CAUTION = 2.0  # standard errors by which the likeness of windows is raised
+_MARGIN = 3.0  # standard errors, about, by which their spread is raised
 _BELIEVED = 6.0  # it begins as if so many windows had differed by sampling alone
 _BORROWED = 0.5  # a contrast counts as no calmer than half of its column's least calm one: what moves may bend
 _LEAST_TAIL = 1e-300
