@@ -196,7 +196,7 @@ def window_number(window: Window, champion: Reign) -> int:
 
 def told(evidence: Evidence, metric: str) -> dict[str, object]:
     """Evidence in a few lines."""
-    drifted = [finding.column for finding in evidence.drift if finding.drifted]
+    drifted = [finding.column for finding in evidence.drifted]
     seen = evidence.performance
     return {
         "version": evidence.champion.version if evidence.champion else None,

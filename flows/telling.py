@@ -5,6 +5,7 @@ from __future__ import annotations
 from flows.results import Result
 from lifecycle.decisions import Decision
 from lifecycle.errors import DecisionNotFoundError
+from lifecycle.evidence import DriftFinding
 from lifecycle.moments import iso
 from lifecycle.ports import Ledger
 
@@ -77,6 +78,15 @@ def _kind(decision: Decision) -> str:
 
 
 def _drift(decision: Decision) -> str:
-    findings = sorted(decision.evidence.drift, key=lambda f: -(f.score or 0.0))
-    told = [f"{f.column} {f.score:.3f}{' DRIFTED' if f.drifted else ''}" for f in findings[:8] if f.score is not None]
+    drifted, others = decision.evidence.drifted, [f for f in decision.evidence.drift if not f.drifted]
+    findings = [*drifted, *sorted(others, key=lambda f: -(f.score or 0.0))]
+    told = [
+        f"{f.column} {_score(f)}{' DRIFTED' if f.drifted else ''}"
+        for f in findings[:8]
+        if f.drifted or f.score is not None
+    ]
     return ", ".join(told) or "nothing was compared"
+
+
+def _score(finding: DriftFinding) -> str:
+    return finding.note if finding.score is None else f"{finding.score:.3f}"

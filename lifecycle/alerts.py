@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
-from lifecycle.evidence import Evidence, Performance
+from lifecycle.evidence import MODEL_COLUMNS, Evidence, Performance
 from lifecycle.metrics import lower_is_better
 from lifecycle.moments import iso
 
 VALIDATION, FRESHNESS, SKEW, DRIFT = "validation", "freshness", "skew", "drift"
 PERFORMANCE, HEALTH = "performance", "health"
-MODEL_PLACES = frozenset({"prediction", "outlier_score", "performance"})
+MODEL_PLACES = MODEL_COLUMNS | {"performance"}
 """Where consequences are seen."""
 
 
@@ -104,8 +104,7 @@ def _of_skew(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterab
 
 
 def _of_drift(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterable[Symptom]:
-    found = sorted((one for one in evidence.drift if one.drifted), key=lambda one: -(one.score or 0.0))
-    for one in found:
+    for one in evidence.drifted:
         told = f"{one.column} drifted, {one.method} {'unknown' if one.score is None else f'{one.score:.3g}'}"
         told += f": {one.reason or one.note}" if one.reason or one.note else ""
         for place in made_of.get(one.column, (one.column,)):

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 
 from lifecycle.estimates import Estimate as Estimate
 from lifecycle.estimates import LabelCoverage as LabelCoverage
 from lifecycle.estimates import Performance as Performance
 from lifecycle.moments import Window
 from lifecycle.worth import Worth
+
+MODEL_COLUMNS = frozenset({"prediction", "outlier_score"})
+"""Columns that the model makes: what drifts there follows from something else, where anything else drifted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +216,25 @@ class Evidence:
     skew: tuple[SkewFinding, ...] = ()
 
     @property
+    def drifted(self) -> tuple[DriftFinding, ...]:
+        """What drifted, in the order a reader should look: causes before the model's own columns, sudden before slow.
+
+        What is least probable in this window comes first, however far the season has moved another column; of what is
+        equally probable, the larger effect, and before all a column without any score: it is gone, or another type.
+        """
+        return tuple(sorted((one for one in self.drift if one.drifted), key=_least_expected))
+
+    @property
     def drift_share(self) -> float:
         """Share of the columns that drifted; 0 without findings."""
-        return sum(finding.drifted is True for finding in self.drift) / len(self.drift) if self.drift else 0.0
+        return len(self.drifted) / len(self.drift) if self.drift else 0.0
 
     @property
     def far_share(self) -> float:
         """Share of the columns whose score reaches its threshold: Evidently's; 0 without findings."""
         return sum(finding.far for finding in self.drift) / len(self.drift) if self.drift else 0.0
+
+
+def _least_expected(finding: DriftFinding) -> tuple[bool, float, float]:
+    probability = 1.0 if finding.q is None else finding.q
+    return finding.column in MODEL_COLUMNS, probability, -(inf if finding.score is None else finding.score)

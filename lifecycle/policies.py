@@ -81,7 +81,7 @@ class Drifted(Condition):
         unknown = [finding.column for finding in evidence.drift if finding.drifted is None]
         if len(unknown) == len(evidence.drift):
             return Finding(None, "drift unknown: no column could be compared")
-        drifted = [f"{finding.column}: {finding.reason}" for finding in evidence.drift if finding.drifted]
+        drifted = [f"{finding.column}: {finding.reason}" for finding in evidence.drifted]
         text = f"{len(drifted)} of {len(evidence.drift)} columns drifted"
         text += f" ({'; '.join(drifted)})" if drifted else ""
         text += f", {len(unknown)} unknown ({', '.join(unknown)})" if unknown else ""

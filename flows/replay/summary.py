@@ -154,7 +154,7 @@ def _in_month(decision: Decision, month: str) -> bool:
 
 
 def _drifted(decision: Decision) -> int:
-    return sum(finding.drifted is True for finding in decision.evidence.drift)
+    return len(decision.evidence.drifted)
 
 
 def _actions(decisions: list[Decision]) -> str:

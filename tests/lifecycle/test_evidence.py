@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from lifecycle.evidence import LabelCoverage
 
 
@@ -11,6 +14,18 @@ def test_the_share_of_drifted_columns_counts_the_unknown_as_not_drifted(evidence
     assert evidence_of(drift=findings(0.2, None, 0.0, 0.3)).drift_share == 0.5
     assert evidence_of(drift=findings(0.2, None, 0.0, 0.3)).far_share == 0.5
     assert evidence_of().drift_share == evidence_of().far_share == 0.0
+
+
+def test_what_drifted_is_told_causes_first_then_the_least_probable_then_the_larger_effect(
+    evidence_of: Any, findings: Any
+) -> None:
+    names, q = ("prediction", "season", "renamed", "gone", "calm"), (0.0, 0.6, 1e-9, 1e-9, 1.0)
+    found = findings(0.9, 0.8, 0.2, None, 0.01)
+    seen = [replace(one, column=a, q=b, drifted=a != "calm") for one, a, b in zip(found, names, q, strict=True)]
+
+    evidence = evidence_of(drift=tuple(seen))
+
+    assert [one.column for one in evidence.drifted] == ["gone", "renamed", "season", "prediction"]
 
 
 def test_coverage_is_of_labels_that_can_arrive() -> None:
