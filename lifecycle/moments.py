@@ -13,7 +13,7 @@ _SPAN = re.compile(r"(\d+)\s*([smhdw])")
 
 
 def parse_moment(given: str | datetime) -> datetime:
-    """Read a moment with a time zone and return it in UTC.
+    """Read a moment with a time zone and return it in UTC, as a plain `datetime`.
 
     Raises:
         MomentError: no zone is given, or the text is no ISO 8601 moment.
@@ -30,7 +30,9 @@ def parse_moment(given: str | datetime) -> datetime:
         moment = given
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise MomentError(given)
-    return moment.astimezone(UTC)
+    utc = moment.astimezone(UTC)
+    # A plain one also of a subclass: pendulum's, which Prefect hands out, lose this zone when a length is subtracted.
+    return datetime.combine(utc.date(), utc.time(), UTC)
 
 
 def span(given: str | timedelta) -> timedelta:

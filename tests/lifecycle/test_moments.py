@@ -24,6 +24,22 @@ def test_a_moment_is_written_and_read_back_as_itself_in_utc(moment: datetime) ->
     assert iso(moment).endswith("Z")
 
 
+class Kept(datetime):
+    """What pendulum's moments do: a length subtracted from one takes its zone along."""
+
+    def __sub__(self, other: object) -> datetime:  # type: ignore[override]
+        return super().__sub__(other).replace(tzinfo=None)  # type: ignore[operator]
+
+
+def test_a_moment_of_another_library_becomes_a_plain_one_that_keeps_its_zone() -> None:
+    moment = Kept(2026, 11, 26, 0, 22, 48, 7, tzinfo=UTC)
+
+    earlier = parse_moment(moment) - timedelta(0)
+
+    assert type(earlier) is datetime
+    assert iso(earlier) == "2026-11-26T00:22:48.000007Z"
+
+
 @pytest.mark.parametrize("given", ["2013-03-01", "2013-03-01T00:00:00", "yesterday", "", NAIVE, 1362096000, None, True])
 def test_what_has_no_zone_or_is_no_moment_is_refused(given: object) -> None:
     with pytest.raises(MomentError, match=r"is not a moment with a time zone. Write ISO 8601 with a zone"):
