@@ -11,6 +11,7 @@ import numpy as np
 
 from modeling.plan import trees as flat
 from modeling.plan.features import Op, Program
+from modeling.plan.quickscorer import leaf_sets
 from modeling.plan.trees import Trees
 from modeling.tasks import Floats
 
@@ -62,17 +63,17 @@ class Numba:
     def batch(self, trees: Trees) -> Callable[[Floats], Floats]:
         from modeling.plan import kernel
 
-        forest, layout = _forest(trees), _layout(trees)
+        forest, together = _forest(trees), _together(trees)
 
         def answer(X: Floats) -> Floats:
             X = np.ascontiguousarray(X)
             out = np.repeat(trees.base[None, :], len(X), axis=0)
-            if layout is None or len(X) < MANY:
+            if together is None or len(X) < MANY:
                 kernel.score_rows(X, forest, out)
                 return out
             for start in range(0, len(X), AT_ONCE):
                 part = slice(start, start + AT_ONCE)
-                kernel.score_many(X[part], layout, trees.answers, out[part])
+                together(X[part], out[part])
             return out
 
         return answer
@@ -91,6 +92,29 @@ class Numba:
             return found if found.size else None
 
         return answer
+
+
+def _together(trees: Trees) -> Callable[[Floats, Floats], None] | None:
+    """What adds the scores of many rows to an array; none where rows go down the trees one by one."""
+    from modeling.plan.kernel import score_by_leaf_sets, score_many
+
+    layout, answers = _layout(trees), trees.answers
+    if layout is None:
+        return None
+    sets = leaf_sets(trees)
+    parts = None if sets is None else sets.parts()
+
+    def add(X: Floats, out: Floats) -> None:
+        if parts is None or np.isnan(X).any():
+            score_many(X, layout, answers, out)
+        else:
+            score_by_leaf_sets(np.ascontiguousarray(X.T), parts, out)
+
+    # Machine code is read now, not while somebody waits.
+    nobody, nothing = np.empty((0, int(trees.nodes["feature"].max()) + 1)), np.empty((0, trees.base.size))
+    score_many(nobody, layout, answers, nothing)
+    add(nobody, nothing)
+    return add
 
 
 def _alone(steps: tuple[Any, ...], layout: tuple[Any, ...], trees: Trees) -> Callable[[Floats], Scores | None]:
