@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders.apart import ROOT, run_apart, run_peer
-from benchmarks.online_peers.question import FEAST_KEYS, KEYS
+from benchmarks.online_peers.question import FEW_KEYS, KEYS
 from benchmarks.online_peers.stores import tell_again, write_latest
 
 MATERIALIZING = "benchmarks.online_peers.materializing"
@@ -30,7 +30,7 @@ def main() -> None:
         folder = Path(scratch)
         write_latest(KEYS, folder, [])
         costs = {name: run_apart(MATERIALIZING, name, folder, KEYS) for name in ("incumbent", "raw")}
-        costs["feast"] = run_peer("benchmarks.online_peers.feast_materializing", FEAST_KEYS)
+        costs["feast"] = run_peer("benchmarks.online_peers.feast_materializing", FEW_KEYS)
         beside = read_beside(folder, KEYS)
     result = told(costs) | {"reader_beside": beside}
     for name, cost in costs.items():

@@ -17,17 +17,17 @@ from feature_store.online.store import OnlineStore
 Answer = Callable[[list[Question]], list[tuple[object, ...]]]
 
 
-def lmdb(folder: Path, url: str) -> Answer:
+def lmdb(folder: Path, url: str, keys: int) -> Answer:
     """Newest rows from LMDB."""
     return answering(latest_views(), LmdbStore(folder / "online", readonly=True))
 
 
-def windows_lmdb(folder: Path, url: str) -> Answer:
+def windows_lmdb(folder: Path, url: str, keys: int) -> Answer:
     """Windows from LMDB."""
     return answering(window_views(), LmdbStore(folder / "online", readonly=True))
 
 
-def redis(folder: Path, url: str) -> Answer:
+def redis(folder: Path, url: str, keys: int) -> Answer:
     """Newest rows from Redis."""
     return answering(latest_views(), RedisStore(url, readonly=True))
 

@@ -30,7 +30,7 @@ _NEWEST = Struct(f"<33x{COLUMNS}d").unpack_from
 _TILES = Struct(f"<{HOURS}d{HOURS}q{2 * HOURS}d").unpack_from
 
 
-def lmdb(folder: Path, url: str) -> Answer:
+def lmdb(folder: Path, url: str, keys: int) -> Answer:
     """Newest rows from LMDB."""
     store = LmdbStore(folder / "online", readonly=True)
     first, second = prefixes(latest_views(), store)
@@ -50,7 +50,7 @@ def lmdb(folder: Path, url: str) -> Answer:
     return answer
 
 
-def windows_lmdb(folder: Path, url: str) -> Answer:
+def windows_lmdb(folder: Path, url: str, keys: int) -> Answer:
     """Windows from LMDB."""
     environment = _environment(folder / "tiles")
 
@@ -98,7 +98,7 @@ def _tiles_of(rows: pl.DataFrame) -> list[bytes]:
     return [pack(*(one for column in columns for one in column)) for _, *columns in entities.iter_rows()]
 
 
-def redis(folder: Path, url: str) -> Answer:
+def redis(folder: Path, url: str, keys: int) -> Answer:
     """Newest rows from Redis, in one round trip."""
     first, second = (b"incumbent:" + one for one in prefixes(latest_views(), RedisStore(url, readonly=True)))
     client: Any = redis_.Redis.from_url(url)

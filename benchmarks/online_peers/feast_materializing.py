@@ -24,7 +24,7 @@ def materialized(entities: int) -> dict[str, float]:
     """The cost of `materialize` in a repository of its own."""
     scratch = Path(tempfile.mkdtemp(prefix="incumbent-feast-"))
     for view in range(VIEWS):
-        frame_of(view, entities, pd.Timestamp(WRITTEN)).to_parquet(file_of(scratch, view))
+        frame_of(view, range(entities), pd.Timestamp(WRITTEN)).to_parquet(file_of(scratch, view))
     store = store_of({"type": "sqlite", "path": str(scratch / "online.db")}, scratch)
     day = timedelta(days=1)
     cost, _ = least_cost(lambda: store.materialize(WRITTEN - day, WRITTEN + day), 1)

@@ -26,7 +26,7 @@ class WrongAnswerError(AssertionError):
 def main() -> None:
     """Check some answers, measure, print the cost by the number of entities."""
     engine, kind, folder, url, keys = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])
-    answer = getattr(importlib.import_module(f"benchmarks.online_peers.by_{engine}"), kind)(folder, url)
+    answer = getattr(importlib.import_module(f"benchmarks.online_peers.by_{engine}"), kind)(folder, url, keys)
     cost = {}
     for size in SIZES:
         asked = calls(size, keys, COUNTS[size])

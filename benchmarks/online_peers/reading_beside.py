@@ -21,7 +21,7 @@ _PAUSE = 0.001
 def main() -> None:
     """Say that reading begins, read until the file is there, and tell how many reads there were and what they took."""
     folder, entities, stop = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    answer, chosen = lmdb(folder, ""), random.Random(0)
+    answer, chosen = lmdb(folder, "", entities), random.Random(0)
     walls, lost = [], 0
     print("reading", flush=True)
     while not stop.exists():

@@ -35,9 +35,15 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """How one part is looked up and answered."""
+    """How one part is looked up and answered.
+
+    Attributes:
+        prefix: what its keys begin with.
+        encode: the rest of a question's key; one and the same function for parts about the same entity.
+    """
 
     part: Part
+    prefix: bytes
     encode: Callable[[Question], bytes]
     answers: NewestAnswers | WindowAnswers
     types: Mapping[str, pl.DataType]
@@ -65,7 +71,8 @@ class OnlineReader:
         self.names = online.names
         self._online, self._store, self._types = online, store, dict(types)
         builds = _builds(online, store)
-        self._looked = [self._resolved(part, build) for part, build in zip(online.parts, builds, strict=True)]
+        encoders: dict[object, Callable[[Question], bytes]] = {}
+        self._looked = [self._resolved(part, build, encoders) for part, build in zip(online.parts, builds, strict=True)]
         self._presence = Presence(online, builds, store)
         self._own = None if new_questions else OwnRows.of(online, builds, types)
         self._request = tuple(name for view in online.views if isinstance(view, Request) for name in view.columns)
@@ -148,7 +155,7 @@ class OnlineReader:
         kept = [name for name in questions.columns if name not in self.names]
         return questions.select(kept).with_columns(columns[name] for name in self.names)
 
-    def _resolved(self, part: Part, build: Build) -> _Looked:
+    def _resolved(self, part: Part, build: Build, encoders: dict[object, Callable[[Question], bytes]]) -> _Looked:
         key = types_of(build.shape.key)
         _require(self._types, key)
         for name, dtype in key.items():
@@ -156,7 +163,8 @@ class OnlineReader:
                 raise ColumnTypeError("questions", name, got=self._types[name], expected=dtype)
         inputs, types = types_of(build.shape.inputs), types_of(build.shape.features)
         answers = NewestAnswers(part, inputs) if isinstance(part, NewestRow) else WindowAnswers(part, inputs, types)
-        return _Looked(part, encoder(bytes.fromhex(build.prefix), key), answers, types)
+        encode = encoders.setdefault(tuple(key.items()), encoder(b"", key))
+        return _Looked(part, bytes.fromhex(build.prefix), encode, answers, types)
 
     def _short_way(self, builds: Sequence[Build]) -> Callable[[Question, int], Row | None]:
         keys = [types_of(build.shape.key) for build in builds]
@@ -178,14 +186,7 @@ class OnlineReader:
 
     def _from_store(self, questions: Sequence[Question], at: int) -> tuple[list[Row], dict[int, dict[str, Status]]]:
         """The values of all parts one after the other."""
-        keys: list[bytes] = []
-        for one in self._looked:
-            encode = one.encode
-            try:
-                keys += [encode(question) for question in questions]
-            except (NoEntity, KeyError):
-                keys += [_key(one, question) for question in questions]
-        raws = self._store.get_many(keys)
+        raws = self._store.get_many(self._keys(questions))
         if None in raws:
             self._presence.check()
         own = None if self._own is None else self._own.asked(questions)
@@ -198,6 +199,18 @@ class OnlineReader:
             if statuses:
                 _note(odd, one.part, statuses)
         return rows or [], odd
+
+    def _keys(self, questions: Sequence[Question]) -> list[bytes]:
+        """The keys of all parts one after the other; an entity is encoded once for neighbours that are about it."""
+        keys: list[bytes] = []
+        encode: Callable[[Question], bytes] | None = None
+        entities: list[bytes | None] = []
+        for one in self._looked:
+            if one.encode is not encode:
+                encode, entities = one.encode, _entities(one, questions)
+            prefix = one.prefix
+            keys += [_NOWHERE if entity is None else prefix + entity for entity in entities]
+        return keys
 
 
 def _builds(online: OnlineViews, store: OnlineStore) -> list[Build]:
@@ -224,11 +237,19 @@ def _arrangement(places: Sequence[int]) -> Callable[[Row], Row]:
     return itemgetter(*places)
 
 
-def _key(one: _Looked, question: Question) -> bytes:
+def _entities(one: _Looked, questions: Sequence[Question]) -> list[bytes | None]:
+    encode = one.encode
+    try:
+        return [encode(question) for question in questions]
+    except (NoEntity, KeyError):
+        return [_entity(one, question) for question in questions]
+
+
+def _entity(one: _Looked, question: Question) -> bytes | None:
     try:
         return one.encode(question)
     except NoEntity:
-        return _NOWHERE
+        return None
     except KeyError as error:
         raise MissingColumnsError(f"questions for {one.part.told}", [error.args[0]], question) from error
 

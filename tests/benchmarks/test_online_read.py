@@ -30,7 +30,7 @@ def test_ours_and_by_hand_read_what_was_written_from_lmdb_and_redis(tmp_path: Pa
 
         for engine in (by_raw, by_incumbent):
             for kind in ("lmdb", "redis"):
-                check(EVERYBODY, getattr(engine, kind)(tmp_path, url)(EVERYBODY))
+                check(EVERYBODY, getattr(engine, kind)(tmp_path, url, KEYS)(EVERYBODY))
 
 
 def test_at_the_full_hour_windows_are_the_tiles_summed_by_hand(tmp_path: Path):
@@ -39,7 +39,7 @@ def test_at_the_full_hour_windows_are_the_tiles_summed_by_hand(tmp_path: Path):
     by_raw.write_tiles(KEYS, FEW, tmp_path, length)
 
     ours = by_incumbent.answering(window_views(), store, WRITTEN)(EVERYBODY)
-    by_hand = by_raw.windows_lmdb(tmp_path, "")(EVERYBODY)
+    by_hand = by_raw.windows_lmdb(tmp_path, "", KEYS)(EVERYBODY)
     store.close()
 
     assert ours == by_hand
@@ -84,7 +84,7 @@ def test_both_writers_write_every_entity_and_a_reader_beside_loses_no_read(tmp_p
 
     beside = materialize.read_beside(tmp_path, KEYS)
 
-    check(EVERYBODY, by_incumbent.lmdb(tmp_path, "")(EVERYBODY))
+    check(EVERYBODY, by_incumbent.lmdb(tmp_path, "", KEYS)(EVERYBODY))
     assert beside["reads"] > 0
     assert beside["lost"] == 0
 
