@@ -35,10 +35,10 @@ CONTENDERS = {
     "incumbent_redis": ("incumbent", "redis", KEYS, run_apart),
     "raw_redis": ("raw", "redis", KEYS, run_apart),
     "feast_sqlite": ("feast", "sqlite", KEYS, run_peer),
-    "feast_redis": ("feast", "redis", KEYS, run_peer),
     "incumbent_lmdb_20k": ("incumbent", "lmdb", FEW_KEYS, run_apart),
     "raw_lmdb_20k": ("raw", "lmdb", FEW_KEYS, run_apart),
     "feast_sqlite_20k": ("feast", "sqlite", FEW_KEYS, run_peer),
+    "feast_redis": ("feast", "redis", KEYS, run_peer),
 }
 """The engine, its store, among how many keys at most it is asked, and whose Python runs it."""
 RATIOS = (
@@ -59,17 +59,22 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=KEYS, help="entities in each store; 1,000 and more")
     most = parser.parse_args().keys
     with tempfile.TemporaryDirectory(prefix="incumbent-online-") as scratch, local_redis() as url:
-        folder = Path(scratch)
-        prepare(folder, url, most)
-        costs = {
-            name: run("benchmarks.online_peers.measure", engine, kind, folder, url, min(keys, most))
-            for name, (engine, kind, keys, run) in CONTENDERS.items()
-        }
-    print(f"{'contender':24}" + "".join(f"{f'{size}: CPU us':>14} {'p99 us':>9}" for size in SIZES) + f"{'keys':>11}")
-    for name, cost in costs.items():
-        cells = "".join(f"{cost[str(size)]['cpu_us']:>14.1f} {cost[str(size)]['p99_us']:>9.0f}" for size in SIZES)
-        print(f"{name:24}{cells}{min(CONTENDERS[name][2], most):>11,}")
+        costs = measured(Path(scratch), url, most)
     print(json.dumps(result(costs, most)))
+
+
+def measured(folder: Path, url: str, most: int) -> dict[str, dict[str, dict[str, float]]]:
+    """The costs by contender and size; a line of the table as soon as one is known, because Feast takes minutes."""
+    prepare(folder, url, most)
+    heads = "".join(f"{f'{size}: CPU us':>14} {'p99 us':>9}" for size in SIZES)
+    print(f"{'contender':24}{heads}{'keys':>11}", flush=True)
+    costs = {}
+    for name, (engine, kind, at_most, run) in CONTENDERS.items():
+        keys = min(at_most, most)
+        cost = costs[name] = run("benchmarks.online_peers.measure", engine, kind, folder, url, keys)
+        cells = "".join(f"{cost[str(size)]['cpu_us']:>14.1f} {cost[str(size)]['p99_us']:>9.0f}" for size in SIZES)
+        print(f"{name:24}{cells}{keys:>11,}", flush=True)
+    return costs
 
 
 def prepare(folder: Path, url: str, most: int) -> None:
