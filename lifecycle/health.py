@@ -47,6 +47,8 @@ class ServerHealth:
         fallbacks: answers by MLflow's own code, because the fast path did not take the request.
         per_second: answers a second; none at the first look.
         p50, p95, p99: quantiles within their bucket; none without answers.
+        cores: processors that its workers kept busy, on average; none at the first look.
+        resident_bytes: memory of its workers; none where it is not told.
     """
 
     server: str
@@ -60,6 +62,8 @@ class ServerHealth:
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    cores: float | None = None
+    resident_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

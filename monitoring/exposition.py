@@ -22,6 +22,8 @@ TOLD = {
     "incumbent_server_error_share": "Share of answers with a status of 500 or more",
     "incumbent_server_fallback_share": "Share of answers by MLflow's own code",
     "incumbent_server_latency_seconds": "Quantiles of latency since the look before",
+    "incumbent_server_cores": "Processors that the workers kept busy since the look before",
+    "incumbent_server_resident_bytes": "Memory of the workers",
     "incumbent_feature_age_seconds": "Age of the newest row behind a feature view",
     "incumbent_feature_stale": "1 when a feature view is older than it may be",
     "incumbent_source_rows": "New rows of the newest batch",
@@ -85,6 +87,8 @@ def _of_servers(health: SystemHealth) -> Iterator[Value]:
         labels = {"server": server.server}
         yield "incumbent_server_up", labels, float(not server.problem)
         yield "incumbent_server_answers_per_second", labels, server.per_second
+        yield "incumbent_server_cores", labels, server.cores
+        yield "incumbent_server_resident_bytes", labels, server.resident_bytes
         if server.answers:
             yield "incumbent_server_error_share", labels, server.errors / server.answers
             yield "incumbent_server_fallback_share", labels, server.fallbacks / server.answers

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from lifecycle.health import ServerHealth
 
@@ -21,12 +23,16 @@ class Scrape:
         counts: `answers`, `errors`, `fallbacks` and `refused` since its start.
         buckets: answers by upper limit of latency in seconds, cumulative; the last limit is infinite.
         in_flight: requests read and not answered.
+        cpu_seconds: seconds of one core that each worker has used since its start.
+        resident_bytes: memory of all workers; none where the server does not tell.
     """
 
     at: float
     counts: Mapping[str, int]
     buckets: Mapping[str, int] = field(default_factory=dict)
     in_flight: int = 0
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    resident_bytes: int | None = None
 
 
 def read_metrics(text: str, at: float) -> Scrape:
@@ -35,24 +41,26 @@ def read_metrics(text: str, at: float) -> Scrape:
     Raises:
         ValueError: it is no such page.
     """
-    counts = dict.fromkeys(("answers", "errors", "fallbacks", "refused"), 0)
-    buckets: dict[str, int] = {}
-    in_flight = 0
+    told: dict[str, list[Sample]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            value = int(sample.value)
-            if sample.name == "incumbent_answers_total":
-                counts["answers"] += value
-                counts["errors"] += value * (int(sample.labels["status"]) >= _SERVER_ERROR)
-                counts["fallbacks"] += value * (sample.labels["path"] == "mlflow")
-            elif sample.name == "incumbent_refused_total":
-                counts["refused"] += value
-            elif sample.name == "incumbent_answer_seconds_bucket":
-                limit = sample.labels["le"]
-                buckets[limit] = buckets.get(limit, 0) + value
-            elif sample.name == "incumbent_in_flight":
-                in_flight = value
-    return Scrape(at, counts, buckets, in_flight)
+            told[sample.name].append(sample)
+    answers, held = told["incumbent_answers_total"], told["incumbent_resident_bytes"]
+    counts = {
+        "answers": _sum(answers),
+        "errors": _sum(one for one in answers if int(one.labels["status"]) >= _SERVER_ERROR),
+        "fallbacks": _sum(one for one in answers if one.labels["path"] == "mlflow"),
+        "refused": _sum(told["incumbent_refused_total"]),
+    }
+    buckets: dict[str, int] = {}
+    for sample in told["incumbent_answer_seconds_bucket"]:
+        buckets[sample.labels["le"]] = buckets.get(sample.labels["le"], 0) + int(sample.value)
+    used = {sample.labels["worker"]: sample.value for sample in told["incumbent_cpu_seconds_total"]}
+    return Scrape(at, counts, buckets, _sum(told["incumbent_in_flight"]), used, _sum(held) if held else None)
+
+
+def _sum(samples: Iterable[Sample]) -> int:
+    return int(sum(sample.value for sample in samples))
 
 
 def server_health(server: str, now: Scrape, before: Scrape | None) -> ServerHealth:
@@ -73,7 +81,20 @@ def server_health(server: str, now: Scrape, before: Scrape | None) -> ServerHeal
         p50=quantile(buckets, 0.50),
         p95=quantile(buckets, 0.95),
         p99=quantile(buckets, 0.99),
+        cores=_cores(now, since),
+        resident_bytes=now.resident_bytes,
     )
+
+
+def _cores(now: Scrape, since: Scrape | None) -> float | None:
+    """Processors kept busy since a look; a worker that started again is counted since then."""
+    if since is None or not since.cpu_seconds or now.at <= since.at:
+        return None
+    before = {worker: since.cpu_seconds.get(worker, 0.0) for worker in now.cpu_seconds}
+    used = sum(
+        now.cpu_seconds[worker] - (was if was <= now.cpu_seconds[worker] else 0.0) for worker, was in before.items()
+    )
+    return used / (now.at - since.at)
 
 
 def quantile(buckets: Mapping[str, int], share: float) -> float | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
@@ -48,6 +49,20 @@ class Latency:
         self.total += seconds
 
 
+class Load(NamedTuple):
+    """What a process has used: seconds of one core since its start, and bytes of memory at this moment."""
+
+    cpu_seconds: float
+    resident_bytes: int
+
+    @classmethod
+    def own(cls) -> Load:
+        """Of this process, read from the system."""
+        process = psutil.Process()
+        used = process.cpu_times()
+        return cls(used.user + used.system, process.memory_info().rss)
+
+
 class Counts:
     """Counters of one worker.
 
@@ -62,6 +77,7 @@ class Counts:
             `stale`, and where the store did not answer `unreachable`, `past` or `late`).
         unassigned: requests of an experiment that name no unit, by model.
         latency: by model and path.
+        loads: what each worker has used, by its slot.
     """
 
     def __init__(self) -> None:
@@ -74,6 +90,7 @@ class Counts:
         self.lookups: Counter[Labels] = Counter()
         self.unassigned: Counter[Labels] = Counter()
         self.latency: dict[Labels, Latency] = {}
+        self.loads: dict[str, Load] = {}
 
     def answered(self, labels: Labels, rows: int, seconds: float, answer: bytes) -> None:
         """Count an answer with labels (model, version, path, status)."""
@@ -91,6 +108,7 @@ class Counts:
         return json.dumps({
             **{name: list(getattr(self, name).items()) for name in COUNTERS},
             "latency": [(key, found.counts, found.total) for key, found in self.latency.items()],
+            "loads": self.loads,
         }).encode()  # fmt: skip
 
     @classmethod
@@ -100,6 +118,7 @@ class Counts:
         for name in COUNTERS:
             getattr(counts, name).update({tuple(labels): value for labels, value in found[name]})
         counts.latency = {tuple(key): Latency(buckets, total) for key, buckets, total in found["latency"]}
+        counts.loads = {slot: Load(*load) for slot, load in found["loads"].items()}
         return counts
 
     def add(self, other: Counts) -> None:
@@ -110,6 +129,7 @@ class Counts:
             ours = self.latency.setdefault(key, Latency())
             ours.counts = [a + b for a, b in zip(ours.counts, theirs.counts, strict=True)]
             ours.total += theirs.total
+        self.loads |= other.loads
 
 
 class Board:
@@ -123,6 +143,7 @@ class Board:
     def __init__(self, counts: Counts, folder: Path | None = None, slot: int = 0) -> None:
         self._counts = counts
         self._folder = folder
+        self._slot = str(slot)
         self._path = folder / f"worker-{slot}.json" if folder else None
         if self._path is not None and self._path.exists():
             counts.add(Counts.load(self._path.read_bytes()))
@@ -131,6 +152,7 @@ class Board:
         """Let the other workers see the counts."""
         if self._path is None:
             return
+        self._counts.loads[self._slot] = Load.own()
         fresh = self._path.with_suffix(".new")
         fresh.write_bytes(self._counts.dump())
         fresh.replace(self._path)
@@ -138,6 +160,7 @@ class Board:
     def total(self) -> Counts:
         """The counts of all workers."""
         if self._folder is None:
+            self._counts.loads[self._slot] = Load.own()
             return self._counts
         together = Counts()
         for path in sorted(self._folder.glob("worker-*.json")):
@@ -176,6 +199,7 @@ def _families(counts: Counts) -> Iterator[Metric]:
             family.add_metric(key, value)
         yield family
     yield _latency(counts)
+    yield from _loads(counts)
 
 
 def _latency(counts: Counts) -> Metric:
@@ -189,6 +213,18 @@ def _latency(counts: Counts) -> Metric:
             buckets.append((limit, running))
         family.add_metric(key, buckets, found.total)
     return family
+
+
+def _loads(counts: Counts) -> Iterator[Metric]:
+    used = CounterMetricFamily(
+        "incumbent_cpu_seconds", "Seconds of one core that a worker has used", labels=("worker",)
+    )
+    held = GaugeMetricFamily("incumbent_resident_bytes", "Memory that a worker holds", labels=("worker",))
+    for slot, load in sorted(counts.loads.items()):
+        used.add_metric((slot,), load.cpu_seconds)
+        held.add_metric((slot,), load.resident_bytes)
+    yield used
+    yield held
 
 
 def _gauges(gauges: Iterable[Gauge]) -> Iterator[Metric]:

@@ -23,7 +23,7 @@ from flows.watch import watch
 from flows.wiring import Loop, running
 from lifecycle.alerts import Alert
 from lifecycle.moments import iso
-from mlflow_plugins.deployment.metrics import Counts, render
+from mlflow_plugins.deployment.metrics import Board, Counts, render
 
 Small = Callable[..., Any]
 
@@ -33,10 +33,11 @@ def server() -> Iterator[str]:
     """Something that tells the metrics of a scoring server."""
     counts = Counts()
     counts.answered(("small", "1", "fast", "200"), 1, 0.002, b"")
+    board = Board(counts)
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            text = render(counts, [])
+            text = render(board.total(), [])
             self.send_response(200)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -121,6 +122,8 @@ def test_health_is_told_as_tables_with_servers_between_two_looks(
     assert [step["step"] for step in first.facts["steps"]] == ["ingest"]
     assert second.servers[0].answers == 0
     assert second.servers[0].per_second == 0.0
+    assert second.servers[0].cores is not None
+    assert answering["resident_bytes"] > 10_000_000
     assert Path(first.facts["metrics"]).exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from lifecycle.evidence import (
 )
 from lifecycle.health import FeatureAge, ServerHealth, StepHealth, SystemHealth, symptoms_of_health
 from lifecycle.moments import Window
-from mlflow_plugins.deployment.metrics import Counts, Gauge, render
+from mlflow_plugins.deployment.metrics import Counts, Gauge, Load, render
 from monitoring.durations import FEWEST, PastRun, slow_from, step_health
 from monitoring.exposition import TOLD, exposition
 from monitoring.server_health import Scrape, quantile, read_metrics, server_health
@@ -93,6 +94,7 @@ for status, path, taken in (
 ):
     COUNTS.answered(("late", "3", path, status), 2, taken, b"")
 COUNTS.refused[("queue",)] = 5
+COUNTS.loads = {"0": Load(12.0, 300_000_000), "1": Load(8.0, 200_000_000)}
 PAGE = render(
     COUNTS,
     [
@@ -122,6 +124,19 @@ def test_a_server_that_started_again_is_seen_since_then() -> None:
     before = Scrape(0.0, {"answers": 10**6, "errors": 0, "fallbacks": 0, "refused": 0})
 
     assert server_health("http://s", read_metrics(PAGE, at=100.0), before).answers == 100
+
+
+def test_the_load_of_a_server_is_that_of_all_its_workers_and_of_one_that_started_again_since_then() -> None:
+    now = read_metrics(PAGE, at=100.0)
+    before = replace(now, at=80.0, cpu_seconds={"0": 2.0, "1": 50.0})
+
+    found = server_health("http://s", now, before)
+
+    assert found.resident_bytes == 500_000_000
+    assert found.cores == (10.0 + 8.0) / 20
+    assert server_health("http://s", now, None).cores is None
+    assert server_health("http://s", now, replace(before, cpu_seconds={})).cores is None
+    assert server_health("http://s", read_metrics("", at=100.0), before).resident_bytes is None
 
 
 @given(st.lists(st.integers(0, 50), min_size=15, max_size=15), st.floats(0.01, 1))
@@ -164,7 +179,7 @@ EVIDENCE = Evidence(
 )
 HEALTH = SystemHealth(
     steps=(StepHealth("train", 9.0, 8.0, 12.0, 20, 1, 21),),
-    servers=(ServerHealth("http://s", "", 100, 2, 10, 5, 4, 1.5, 0.1, 0.2, 0.3),),
+    servers=(ServerHealth("http://s", "", 100, 2, 10, 5, 4, 1.5, 0.1, 0.2, 0.3, 0.9, 500_000_000),),
     features=(FeatureAge("latest(weather)", 3600.0, 7200.0, False), FeatureAge("latest(planes)", None, None, False)),
 )
 

@@ -200,6 +200,9 @@ def test_the_metrics_count_answers_rows_and_refusals(application, late, good, sm
         'incumbent_model{epoch="0",model="late-flights",tier="microbatch",version="3"} 1.0',
     ):
         assert line in text.splitlines()
+    told = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(told['incumbent_cpu_seconds_total{worker="0"}']) > 0
+    assert float(told['incumbent_resident_bytes{worker="0"}']) > 10_000_000
 
 
 def test_the_description_holds_the_models_own_columns_and_rows_that_it_answers(application, late):

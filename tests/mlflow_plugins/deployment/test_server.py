@@ -114,6 +114,11 @@ def _answers(server):
     return found
 
 
+def _processor_times(server):
+    lines = server.get("/metrics")[1].decode().splitlines()
+    return dict(line.split(" ") for line in lines if line.startswith("incumbent_cpu_seconds_total{"))
+
+
 def exchange(port, *parts, pause=0.0):
     """Send bytes as they are, and read until the server closes or says nothing more."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
@@ -221,6 +226,8 @@ def test_workers_share_the_port_and_their_counts_and_a_dead_one_is_replaced(smal
     with running(options, tmp_path / "log") as server:
         statuses = Counter(_scored(server, body) for _ in range(30))
         while sum(_answers(server).values()) < statuses[200]:
+            time.sleep(0.1)
+        while len(_processor_times(server)) < 2:
             time.sleep(0.1)
         first = _children(server.process.pid)
         os.kill(first[0], signal.SIGKILL)
