@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,14 +26,16 @@ from flows.evidence import (
     watched,
 )
 from flows.frames import stored_input
+from flows.profiles import log_profile, statistics
 from flows.results import Result
 from flows.skew import measure_skew
 from flows.steps import Step, carry_out, run_name
-from flows.wiring import Reign
+from flows.wiring import IMPORTANCE, Reign
 from flows.worth import explained, measure_worth
 from flows.worth_told import log_worth, revised_series, series_of
 from flows.worth_told import told as worth_told
 from lifecycle.actions import Hold
+from lifecycle.drift_findings import with_importance
 from lifecycle.errors import NoChampionError
 from lifecycle.evidence import DriftFinding, Evidence
 from lifecycle.moments import Window, iso, parse_moment
@@ -76,7 +78,7 @@ def _monitor(step: Step) -> Result:
     earlier = evidence_before(step.loop.ledger, step.model, step.as_of)
     seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion), earlier)
     evidence = gather(step, champion, seen)
-    log_series(step, champion, evidence)
+    log_series(step, champion, evidence, statistics(log_profile(step, champion, seen.current)))
     links = {}
     if len(seen.current) and page_is_due(step, evidence, earlier):
         links["Evidently report"] = log_page(step, champion, evidence.drift, seen.current)
@@ -141,7 +143,8 @@ def measure_drift(
     champion: Reign, current: pd.DataFrame, earlier: Sequence[Sequence[DriftFinding]]
 ) -> tuple[DriftFinding, ...]:
     """The window against the champion's own reference window and the windows since, column by column."""
-    return drift(champion.reference, current, earlier=earlier)
+    found = drift(champion.reference, current, earlier=earlier)
+    return with_importance(found, champion.loaded.manifest.get(IMPORTANCE, {}))
 
 
 def page_is_due(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> bool:
@@ -169,8 +172,12 @@ def log_page(step: Step, champion: Reign, findings: tuple[DriftFinding, ...], cu
     return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports/{path.name}"
 
 
-def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
-    """One point a window on the version's own monitoring run, so that MLflow's charts show its history."""
+def log_series(step: Step, champion: Reign, evidence: Evidence, seen: Mapping[str, float]) -> None:
+    """One point a window on the version's own monitoring run, so that MLflow's charts show its history.
+
+    Args:
+        seen: what the window itself looked like, beside what the evidence says of it.
+    """
     values = {f"drift.{finding.column}": finding.score for finding in evidence.drift if finding.score is not None}
     values["drift_share"] = evidence.drift_share
     values |= {f"skew.{one.feature}": one.share for one in evidence.skew if one.checked}
@@ -183,7 +190,7 @@ def log_series(step: Step, champion: Reign, evidence: Evidence) -> None:
     step.run.metrics(values)
     name = f"{step.model.name} version {champion.epoch.version}"
     with step.loop.tracker.series(f"{step.model.name} monitoring", name) as series:
-        series.metrics(values, step=window_number(evidence.window, champion), at=evidence.as_of)
+        series.metrics({**seen, **values}, step=window_number(evidence.window, champion), at=evidence.as_of)
         for one in evidence.worth.revised if evidence.worth else ():
             series.metrics(revised_series(one), step=window_number(one.window, champion), at=evidence.as_of)
         series.tags({"incumbent.version": str(champion.epoch.version), "incumbent.newest_monitor_run": step.run.run_id})
@@ -196,7 +203,7 @@ def window_number(window: Window, champion: Reign) -> int:
 
 def told(evidence: Evidence, metric: str) -> dict[str, object]:
     """Evidence in a few lines."""
-    drifted = [finding.column for finding in evidence.drifted]
+    drifted = [finding.named for finding in evidence.drifted]
     seen = evidence.performance
     return {
         "version": evidence.champion.version if evidence.champion else None,

@@ -27,7 +27,7 @@ from flows.model import Model
 from flows.results import Result
 from flows.sharing import sharing
 from flows.steps import Step, carry_out, run_name
-from flows.wiring import Reign
+from flows.wiring import IMPORTANCE, Reign
 from flows.worth import models_compared
 from flows.worth_told import table
 from lifecycle import run_tags
@@ -52,7 +52,7 @@ from mlflow_plugins.models import (
 from modeling import export, gates
 from modeling import training as fitting
 from modeling.errors import ModelingError
-from modeling.explanation import permutation_importance
+from modeling.explanation import Importance, permutation_importance
 from modeling.figures import candidates_figure, importance_figure, reliability_figure
 from modeling.plan.registration import Serving, prove
 from modeling.recalibration import Recalibration
@@ -195,8 +195,15 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
         "environment": environment(),
         "views": view_versions(model),
         "data": data,
+        IMPORTANCE: {one.column: one.loss for one in importances(step, result)},
     }
     return Challenger(result, verdicts, manifest, golden)
+
+
+def importances(step: Step, result: fitting.TrainingResult) -> tuple[Importance, ...]:
+    """How much the challenger leans on each column, on rows that it was not trained on; largest first."""
+    plan = plan_of(step.model, step.as_of)
+    return permutation_importance(result.best.model, result.evaluation_frame, result.rows.y, plan)
 
 
 def answer_time_p99(result: fitting.TrainingResult) -> float:
@@ -259,8 +266,8 @@ def lake_source(step: Step, known: stored.TrainingSet) -> LakeDatasetSource:
 
 
 def _log_figures(step: Step, challenger: Challenger) -> None:
-    result, plan = challenger.result, plan_of(step.model, step.as_of)
-    importance = permutation_importance(result.best.model, result.evaluation_frame, result.rows.y, plan)
+    result = challenger.result
+    importance = [Importance(column, loss) for column, loss in challenger.manifest[IMPORTANCE].items()]
     step.run.figure(candidates_figure(result.table, step.model.gate.metric), "candidates.png")
     step.run.figure(importance_figure(importance), "importance.png")
     apart = models_compared(step, result.best.model, result.evaluation_frame)

@@ -34,6 +34,9 @@ from mlflow_plugins.tracking import MlflowTracker
 from monitoring.instruments import Instruments
 from monitoring.reference import Reference
 
+IMPORTANCE = "importance"
+"""Where a manifest tells how much the metric suffers when each column is shuffled; older versions do not."""
+
 _current: ContextVar[Loop | None] = ContextVar("incumbent_loop", default=None)
 
 

@@ -105,7 +105,7 @@ def _of_skew(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterab
 
 def _of_drift(evidence: Evidence, made_of: Mapping[str, Sequence[str]]) -> Iterable[Symptom]:
     for one in evidence.drifted:
-        told = f"{one.column} drifted, {one.method} {'unknown' if one.score is None else f'{one.score:.3g}'}"
+        told = f"{one.named} drifted, {one.method} {'unknown' if one.score is None else f'{one.score:.3g}'}"
         told += f": {one.reason or one.note}" if one.reason or one.note else ""
         for place in made_of.get(one.column, (one.column,)):
             yield Symptom(DRIFT, place, told)

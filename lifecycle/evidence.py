@@ -8,65 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import inf
 
+from lifecycle.drift_findings import MODEL_COLUMNS as MODEL_COLUMNS
+from lifecycle.drift_findings import DriftFinding as DriftFinding
+from lifecycle.drift_findings import JointDrift as JointDrift
+from lifecycle.drift_findings import Measure as Measure
+from lifecycle.drift_findings import look_first
 from lifecycle.estimates import Estimate as Estimate
 from lifecycle.estimates import LabelCoverage as LabelCoverage
 from lifecycle.estimates import Performance as Performance
 from lifecycle.moments import Window
 from lifecycle.worth import Worth
-
-MODEL_COLUMNS = frozenset({"prediction", "outlier_score"})
-"""Columns that the model makes: what drifts there follows from something else, where anything else drifted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One more number about a finding, for example the `psi` of a column."""
-
-    name: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class DriftFinding:
-    """How far one column of the current window lies from the reference window, and whether that counts as drift.
-
-    Attributes:
-        method: statistic, for example `wasserstein (normed)` or `jensen_shannon`.
-        score: its value, the size of the effect; none where it could not be computed, with the reason in `note`.
-        threshold: the score from which on Evidently calls the column drifted.
-        rows: non-null values in the current window.
-        note: what keeps a score from being computed, or what it leaves out.
-        p: how probable such a window is without drift, calibrated on the windows before; none where unknown.
-        q: `p` adjusted for the number of columns (Benjamini-Hochberg).
-        e: evidence gathered over the windows so far (e-detector); without drift it rarely becomes large.
-        drifted: what the decision rule says; none where it cannot tell.
-        reason: why it counts, or why it does not.
-        cells: rows of the current window in each cell of the reference; what later windows are pooled from.
-        measures: further statistics of the column.
-        importance: how much the model's quality depends on the column; none where unknown.
-    """
-
-    column: str
-    method: str
-    score: float | None
-    threshold: float
-    rows: int
-    note: str = ""
-    p: float | None = None
-    q: float | None = None
-    e: float | None = None
-    drifted: bool | None = None
-    reason: str = ""
-    cells: tuple[int, ...] = ()
-    measures: tuple[Measure, ...] = ()
-    importance: float | None = None
-
-    @property
-    def far(self) -> bool:
-        """Whether the score reaches the threshold: Evidently's verdict; a score that is unknown does not."""
-        return self.score is not None and self.score >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +145,7 @@ class Evidence:
     Attributes:
         window: questions asked in (start, end].
         drift: one finding per column, in column order, of the champion's features and prediction.
+        joint: drift of the features taken together; measured when a page is due.
         performance: on the newest fully labelled window; none without a champion.
         against_previous: champion against the previous champion; none when there is none.
         last_training: `as_of` of the last training that was started, refused ones included.
@@ -214,15 +167,12 @@ class Evidence:
     label_delay_p95: timedelta | None = None
     worth: Worth | None = None
     skew: tuple[SkewFinding, ...] = ()
+    joint: tuple[JointDrift, ...] = ()
 
     @property
     def drifted(self) -> tuple[DriftFinding, ...]:
-        """What drifted, in the order a reader should look: causes before the model's own columns, sudden before slow.
-
-        What is least probable in this window comes first, however far the season has moved another column; of what is
-        equally probable, the larger effect, and before all a column without any score: it is gone, or another type.
-        """
-        return tuple(sorted((one for one in self.drift if one.drifted), key=_least_expected))
+        """What drifted, in the order a reader should look (`look_first`)."""
+        return look_first(self.drift)
 
     @property
     def drift_share(self) -> float:
@@ -233,8 +183,3 @@ class Evidence:
     def far_share(self) -> float:
         """Share of the columns whose score reaches its threshold: Evidently's; 0 without findings."""
         return sum(finding.far for finding in self.drift) / len(self.drift) if self.drift else 0.0
-
-
-def _least_expected(finding: DriftFinding) -> tuple[bool, float, float]:
-    probability = 1.0 if finding.q is None else finding.q
-    return finding.column in MODEL_COLUMNS, probability, -(inf if finding.score is None else finding.score)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lifecycle.drift_findings import look_first
 from lifecycle.evidence import DriftFinding
 from monitoring.drift import WASSERSTEIN
 from monitoring.errors import NothingToReportError
@@ -38,8 +39,8 @@ def write_report(
 ) -> Path:
     """Write a self-contained HTML page on the columns that have a score.
 
-    Columns without a score are named at the head of the page with the reason; Evidently would refuse the whole
-    page because of one of them.
+    What drifted stands at its head, most important first, and so do columns without a score, with the reason;
+    Evidently would refuse the whole page because of one of them.
 
     Args:
         reference: the reference window; at most 3000 of its rows are drawn.
@@ -59,7 +60,7 @@ def write_report(
         snapshot = _run(_sample(reference.frame, shown), _sample(current, shown), shown)
         path.parent.mkdir(parents=True, exist_ok=True)
         snapshot.save_html(str(path))
-    _add_head(path, title, left_out)
+    _add_head(path, title, {"Drifted, most important first": _first(findings), "Not compared": left_out})
     return path
 
 
@@ -135,11 +136,20 @@ def _typed(column: pd.Series[Any], finding: DriftFinding) -> pd.Series[Any]:
     return column.astype(object).where(column.isna(), column.astype(str))
 
 
-def _add_head(path: Path, title: str, left_out: Sequence[str]) -> None:
-    """Put the title, and what is not on the page, above Evidently's content."""
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in left_out)
-    not_shown = f"<p>Not compared:</p><ul>{notes}</ul>" if notes else ""
-    head = f'<header style="font-family:sans-serif;margin:2em"><h1>{html.escape(title)}</h1>{not_shown}</header>'
+def _first(findings: Sequence[DriftFinding]) -> list[str]:
+    """What drifted, in the order to look, with the reasons."""
+    return [f"{one.named}: {one.reason or one.note}" for one in look_first(findings)]
+
+
+def _listed(what: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<p>{html.escape(what)}:</p><ol>{items}</ol>" if lines else ""
+
+
+def _add_head(path: Path, title: str, lists: Mapping[str, Sequence[str]]) -> None:
+    """Put the title, what drifted and what is not on the page above Evidently's content."""
+    body_of_head = "".join(_listed(what, lines) for what, lines in lists.items())
+    head = f'<header style="font-family:sans-serif;margin:2em"><h1>{html.escape(title)}</h1>{body_of_head}</header>'
     page = path.read_text(encoding="utf-8")
     before, body, after = page.partition("<body>")
     path.write_text(f"{before}{body}{head}{after}" if body else f"{head}{page}", encoding="utf-8")

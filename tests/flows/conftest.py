@@ -75,7 +75,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, prefect_api: str, empty_ml
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_settings(prefect_api: str, empty_mlflow: Path) -> Callable[[Path], Settings]:
     """Settings of a state folder that is ready for use: `small_settings(folder)`."""
 

@@ -69,7 +69,7 @@ def test_one_cause_seen_by_three_detectors_is_one_alert_to_the_owner() -> None:
     assert alert.title == "late-flights: flights.distance (validation, drift, performance)"
     assert alert.lines == (
         "validation, flights.distance: odd",
-        "drift, flights.distance: distance drifted, wasserstein (normed) 0.4: far and certain",
+        "drift, flights.distance: distance (importance unknown) drifted, wasserstein (normed) 0.4: far and certain",
         "drift, prediction: prediction drifted, wasserstein (normed) 0.2: far and certain",
         "performance, performance: brier 0.1950 [0.1800, 0.2100], 0.1500 at the gate",
     )

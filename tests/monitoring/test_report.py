@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from lifecycle.drift_findings import with_importance
 from lifecycle.evidence import DriftFinding, Estimate, LabelCoverage, Performance
 from lifecycle.moments import Window, parse_moment
 from monitoring.drift import drift
@@ -20,7 +21,7 @@ def page(window, tmp_path_factory):
     """One page on a window with drift, a column that is gone and one without values."""
     reference = Reference.of(window(4000).assign(gone=1.0, empty=np.nan, flag=True))
     current = window(4000, seed=1, shift=3.0).assign(empty=np.nan, flag=np.arange(4000) % 2 == 0)
-    findings = drift(reference, current)
+    findings = with_importance(drift(reference, current), {"delay": 3.0, "distance": 1.0})
     path = tmp_path_factory.mktemp("page") / "deep" / "drift.html"
     write_report(reference, current, findings, path, "late-flights <3> week 9")
     return path.read_text(encoding="utf-8"), findings
@@ -41,6 +42,15 @@ def test_what_is_not_on_the_page_is_named_at_its_head(page):
     assert "<h1>late-flights &lt;3&gt; week 9</h1>" in text
     assert "<li>gone: missing in the current window</li>" in text
     assert "<li>empty: no values in the reference</li>" in text
+
+
+def test_what_drifted_is_named_at_the_head_most_important_first(page):
+    text, _ = page
+
+    head = re.search(r"<header.*?</header>", text, re.DOTALL).group()
+    drifted = re.findall(r"<li>(.*?)</li>", head.partition("Not compared")[0])
+    assert [line.partition(" (importance ")[0] for line in drifted] == ["flag", "gone", "delay"]
+    assert "(importance 75%): improbable in this window alone" in drifted[2]
 
 
 def test_the_page_loads_nothing_from_elsewhere(page):
