@@ -79,9 +79,8 @@ def test_the_run_has_every_kind_of_step(walked: Walked) -> None:
 def test_every_flow_run_leads_to_an_mlflow_run_that_names_it(walked: Walked) -> None:
     for flow_run, pages in walked.pages.items():
         name = walked.flow_runs[flow_run]["name"]
-        assert len(pages) == 1, name
-        found = RUN_PAGE.search(pages[0])
-        assert found, f"{name}: {pages[0]}"
+        # Beside the page of the run, a watch shows the history of the champion's windows, which leads nowhere.
+        (found,) = [match for page in pages if (match := RUN_PAGE.search(page))]
         assert walked.mlflow_runs[found.group(1)].data.tags["prefect.flow_run_id"] == flow_run, name
 
 
