@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import polars as pl
@@ -26,12 +24,13 @@ from flows.evidence import (
     watched,
 )
 from flows.frames import stored_input
+from flows.pages import keep_evidently_run, log_page, log_quality
 from flows.profiles import log_profile, statistics
 from flows.results import Result
 from flows.skew import measure_skew
 from flows.steps import Step, carry_out, run_name
 from flows.wiring import IMPORTANCE, Reign
-from flows.worth import explained, measure_worth
+from flows.worth import explained, labelled, measure_worth
 from flows.worth_told import log_worth, revised_series, series_of
 from flows.worth_told import told as worth_told
 from lifecycle.actions import Hold
@@ -42,9 +41,7 @@ from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
 from lifecycle.worth import AttributionDrift, Worth
 from monitoring.drift import drift
-from monitoring.figures import drift_figure
 from monitoring.outliers import SCORE
-from monitoring.report import write_report
 
 
 @flow(name="monitor", flow_run_name=run_name)
@@ -79,9 +76,13 @@ def _monitor(step: Step) -> Result:
     seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion), earlier)
     evidence = gather(step, champion, seen)
     log_series(step, champion, evidence, statistics(log_profile(step, champion, seen.current)))
-    links = {}
+    links: dict[str, str] = {}
+    if len(seen.current) and step.loop.settings.monitoring.evidently_workspace:
+        keep_evidently_run(step, champion, evidence.drift, seen.current)
     if len(seen.current) and page_is_due(step, evidence, earlier):
-        links["Evidently report"] = log_page(step, champion, evidence.drift, seen.current)
+        links = log_page(step, champion, evidence.drift, seen.current)
+        known = labelled(step.model, watched(step.model, seen.asked, step.as_of))
+        links |= log_quality(step, champion, known) if known is not None else {}
         evidence = with_explanation(evidence, explained(step, champion, answered))
         log_worth(step, evidence, seen.asked, earlier)
     facts = {**told(evidence, step.model.gate.metric), "_evidence": to_plain(evidence)}
@@ -158,18 +159,6 @@ def page_is_due(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> 
 def is_alarming(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> bool:
     """Whether the policy would do anything but hold."""
     return not isinstance(step.loop.policy_of(step.model).decide(evidence, earlier), Hold)
-
-
-@task(name="write report", cache_policy=NO_CACHE)
-def log_page(step: Step, champion: Reign, findings: tuple[DriftFinding, ...], current: pd.DataFrame) -> str:
-    """Evidently's page with the numbers the decision is made on, as an artifact; its address in the MLflow UI."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"drift-{step.as_of:%Y-%m-%d}.html"  # MLflow opens no link to a name with spaces
-        title = f"{step.model.name} version {champion.epoch.version}, window to {step.as_of:%Y-%m-%d}"
-        write_report(champion.reference, current, findings, path, title=title)
-        step.run.file(path, "reports")
-    step.run.figure(drift_figure(findings), "drift.png")
-    return f"{step.loop.tracker.run_url(step.run.run_id)}/artifacts/reports/{path.name}"
 
 
 def log_series(step: Step, champion: Reign, evidence: Evidence, seen: Mapping[str, float]) -> None:

@@ -89,10 +89,14 @@ class Alerts(_Table):
 
 
 class Monitoring(_Table):
-    """Scoring servers to look at, and the folder for what Prometheus' node exporter collects from text files."""
+    """Scoring servers to look at, and the folder for what Prometheus' node exporter collects from text files.
+
+    With `evidently_workspace`, every window is also a run in `evidently/` in the state folder, for `evidently ui`.
+    """
 
     servers: tuple[str, ...] = ()
     textfiles: Path | None = None
+    evidently_workspace: bool = False
 
 
 class Loading(_Table):

@@ -7,11 +7,12 @@ registered test, so the numbers on the page are the findings and the page costs 
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.drift_findings import look_first
 from lifecycle.evidence import DriftFinding
 from monitoring.drift import WASSERSTEIN
 from monitoring.errors import NothingToReportError
+from monitoring.page_head import add_head, decided
 from monitoring.reference import Reference
 
 SAMPLE = 3000
@@ -30,38 +31,74 @@ _NONE: Mapping[str, DriftFinding] = MappingProxyType({})
 _findings: ContextVar[Mapping[str, DriftFinding]] = ContextVar("findings_of_the_page", default=_NONE)
 
 
-def write_report(
-    reference: Reference,
-    current: pd.DataFrame,
-    findings: Sequence[DriftFinding],
-    path: Path,
-    title: str,
-) -> Path:
-    """Write a self-contained HTML page on the columns that have a score.
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftReport:
+    """Evidently's report on the drift of one window, to be written as a page or kept as a run.
 
-    What drifted stands at its head, most important first, and so do columns without a score, with the reason;
-    Evidently would refuse the whole page because of one of them.
-
-    Args:
-        reference: the reference window; at most 3000 of its rows are drawn.
-        current: rows of the current window; at most 3000 are drawn.
-        findings: the scores to show; nothing is computed again.
-        path: where to write; about 4 MB.
-        title: what the page is about: model, version, window.
-
-    Raises:
-        NothingToReportError: no finding has a score.
+    Attributes:
+        title: what it is about: model, version, window.
+        findings: every finding, those without a score included.
+        drawn: what its drawings are made of, in a sentence.
+        snapshot: Evidently's own object, of the columns that have a score.
     """
-    shown = [finding for finding in findings if finding.score is not None]
-    left_out = [f"{finding.column}: {finding.note}" for finding in findings if finding.score is None]
-    if not shown:
-        raise NothingToReportError(title, left_out)
-    with _shown_as(shown):
-        snapshot = _run(_sample(reference.frame, shown), _sample(current, shown), shown)
+
+    title: str
+    findings: Sequence[DriftFinding]
+    drawn: str
+    snapshot: Any
+
+    @classmethod
+    def of(
+        cls,
+        reference: Reference,
+        current: pd.DataFrame,
+        findings: Sequence[DriftFinding],
+        title: str,
+        as_of: datetime | None = None,
+    ) -> DriftReport:
+        """Hand the finished scores to Evidently; nothing is computed again.
+
+        Args:
+            reference: the reference window; at most 3000 of its rows are drawn.
+            current: rows of the current window; at most 3000 are drawn.
+            findings: the scores to show. Columns without one stand only in the table at the head of the page; Evidently
+                would refuse the whole page because of one of them.
+            title: what the report is about.
+            as_of: end of the window, the moment of the run in a workspace; the present where none is given.
+
+        Raises:
+            NothingToReportError: no finding has a score.
+        """
+        shown = [finding for finding in findings if finding.score is not None]
+        if not shown:
+            raise NothingToReportError(title, [f"{finding.column}: {finding.note}" for finding in findings])
+        before, now = _sample(reference.frame, shown), _sample(current, shown)
+        drawn = (
+            f"{len(before):,} of {reference.rows:,} reference rows and {len(now):,} of {len(current):,} current rows"
+        )
+        with _shown_as(shown):
+            return cls(title, findings, drawn, _run(before, now, shown, as_of))
+
+    def write(self, path: Path) -> Path:
+        """Write a self-contained HTML page of about 4 MB."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        snapshot.save_html(str(path))
-    _add_head(path, title, {"Drifted, most important first": _first(findings), "Not compared": left_out})
-    return path
+        self.snapshot.save_html(str(path))
+        paragraphs = (
+            "What the policy was told of each column. A column has drifted when it differs by enough to matter and by "
+            "more than sampling and the earlier windows' own spread explain. Evidently says drift when the score alone "
+            "reaches its threshold: that is what the content below shows.",
+            f"Scores are of all rows of the window. Drawings are of a sample: {self.drawn}. Columns without a score "
+            "are not drawn.",
+        )
+        add_head(path, self.title, paragraphs, decided(self.findings))
+        return path
+
+
+def write_report(
+    reference: Reference, current: pd.DataFrame, findings: Sequence[DriftFinding], path: Path, title: str
+) -> Path:
+    """The page of a drift report, for who needs nothing else of it; see `DriftReport`."""
+    return DriftReport.of(reference, current, findings, title).write(path)
 
 
 @contextmanager
@@ -73,7 +110,9 @@ def _shown_as(findings: Sequence[DriftFinding]) -> Iterator[None]:
         _findings.reset(token)
 
 
-def _run(reference: pd.DataFrame, current: pd.DataFrame, findings: Sequence[DriftFinding]) -> Any:
+def _run(
+    reference: pd.DataFrame, current: pd.DataFrame, findings: Sequence[DriftFinding], as_of: datetime | None
+) -> Any:
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before the import, which is when Evidently looks
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -91,6 +130,7 @@ def _run(reference: pd.DataFrame, current: pd.DataFrame, findings: Sequence[Drif
     return Report([preset]).run(
         Dataset.from_pandas(current, data_definition=definition),
         Dataset.from_pandas(reference, data_definition=definition),
+        timestamp=as_of,
     )
 
 
@@ -113,12 +153,17 @@ def _look_up(reference: pd.Series[Any], current: pd.Series[Any], kind: object, t
     return finding.score or 0.0, finding.far
 
 
+def spread(rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Positions of at most 3000 of so many rows, evenly spaced."""
+    return np.unique(np.linspace(0, rows - 1, min(SAMPLE, rows)).astype(np.int64))
+
+
 def _sample(frame: pd.DataFrame, findings: Sequence[DriftFinding]) -> pd.DataFrame:
     """Some rows of the shown columns, in types Evidently takes; a column keeps one value at least.
 
     Every so many rows rather than random ones, so that a page is the same each time and spans its window.
     """
-    rows = np.unique(np.linspace(0, len(frame) - 1, min(SAMPLE, len(frame))).astype(np.int64))
+    rows = spread(len(frame))
     columns = {}
     for finding in findings:
         whole = frame[finding.column]
@@ -134,22 +179,3 @@ def _typed(column: pd.Series[Any], finding: DriftFinding) -> pd.Series[Any]:
     if finding.method == WASSERSTEIN:
         return column.astype(np.float64)
     return column.astype(object).where(column.isna(), column.astype(str))
-
-
-def _first(findings: Sequence[DriftFinding]) -> list[str]:
-    """What drifted, in the order to look, with the reasons."""
-    return [f"{one.named}: {one.reason or one.note}" for one in look_first(findings)]
-
-
-def _listed(what: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return f"<p>{html.escape(what)}:</p><ol>{items}</ol>" if lines else ""
-
-
-def _add_head(path: Path, title: str, lists: Mapping[str, Sequence[str]]) -> None:
-    """Put the title, what drifted and what is not on the page above Evidently's content."""
-    body_of_head = "".join(_listed(what, lines) for what, lines in lists.items())
-    head = f'<header style="font-family:sans-serif;margin:2em"><h1>{html.escape(title)}</h1>{body_of_head}</header>'
-    page = path.read_text(encoding="utf-8")
-    before, body, after = page.partition("<body>")
-    path.write_text(f"{before}{body}{head}{after}" if body else f"{head}{page}", encoding="utf-8")
