@@ -36,11 +36,12 @@ from flows.worth_told import told as worth_told
 from lifecycle.actions import Hold
 from lifecycle.drift_findings import with_importance
 from lifecycle.errors import NoChampionError
-from lifecycle.evidence import DriftFinding, Evidence
+from lifecycle.evidence import DriftFinding, Evidence, JointDrift
 from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
 from lifecycle.worth import AttributionDrift, Worth
 from monitoring.drift import drift
+from monitoring.joint_drift import joint_drift
 from monitoring.outliers import SCORE
 
 
@@ -84,6 +85,7 @@ def _monitor(step: Step) -> Result:
         known = labelled(step.model, watched(step.model, seen.asked, step.as_of))
         links |= log_quality(step, champion, known) if known is not None else {}
         evidence = with_explanation(evidence, explained(step, champion, answered))
+        evidence = replace(evidence, joint=measure_joint_drift(step, champion, seen.current))
         log_worth(step, evidence, seen.asked, earlier)
     facts = {**told(evidence, step.model.gate.metric), "_evidence": to_plain(evidence)}
     return Result("monitor", step.model.name, iso(step.as_of), facts, links)
@@ -148,6 +150,14 @@ def measure_drift(
     return with_importance(found, champion.loaded.manifest.get(IMPORTANCE, {}))
 
 
+@task(name="measure joint drift", cache_policy=NO_CACHE)
+def measure_joint_drift(step: Step, champion: Reign, current: pd.DataFrame) -> tuple[JointDrift, ...]:
+    """The features of the window taken together; it costs a few fits, and so is made when a page is due."""
+    found = joint_drift(champion.reference.frame, current, seed=step.model.seed)
+    step.run.metrics({f"joint_drift.{one.method}": one.value for one in found if one.value is not None})
+    return found
+
+
 def page_is_due(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> bool:
     """Monthly, and at every alarm: when the policy no longer just holds. An alarm that goes on is the same alarm."""
     window = evidence.window
@@ -197,6 +207,7 @@ def told(evidence: Evidence, metric: str) -> dict[str, object]:
     return {
         "version": evidence.champion.version if evidence.champion else None,
         "drifted": f"{len(drifted)} of {len(evidence.drift)}" + (f": {', '.join(drifted)}" if drifted else ""),
+        **({"taken together": "; ".join(one.told for one in evidence.joint)} if evidence.joint else {}),
         "performance": f"{seen.metric} {seen.estimate}" if seen and seen.estimate else "unknown",
         "labels": f"{seen.coverage.labelled} of {seen.coverage.asked}, {seen.coverage.waiting} waiting"
         if seen

@@ -92,6 +92,13 @@ class JointDrift:
     rows: int
     note: str = ""
 
+    @property
+    def told(self) -> str:
+        """Value and chance in a few words, or why there are none."""
+        if self.value is None or self.p is None:
+            return f"{self.method} unknown: {self.note}"
+        return f"{self.method} {self.value:.3f} (p = {self.p:.2g})"
+
 
 def with_importance(findings: Iterable[DriftFinding], losses: Mapping[str, float]) -> tuple[DriftFinding, ...]:
     """The same findings, each with its column's share of all importance.

@@ -1,4 +1,4 @@
-"""What a monitor run keeps of its window: a profile that adds up, and findings in the order of what matters."""
+"""What a monitor run keeps of its window: a profile that adds up, findings in their order, features taken together."""
 
 from __future__ import annotations
 
@@ -102,6 +102,15 @@ def test_nulls_are_a_share_and_a_column_of_nulls_has_no_mean() -> None:
     seen = Profile.of(pd.DataFrame({"x": [None, None], "name": ["a", None]}), layout)
 
     assert statistics(seen) == {"null_share.x": 1.0, "null_share.name": 0.5}
+
+
+def test_features_are_compared_together_where_a_page_is_due_and_only_there(seen: SimpleNamespace) -> None:
+    classifier, reconstruction = seen.evidence[9].joint
+
+    assert classifier.value > 0.8
+    assert max(classifier.p, reconstruction.p) < 1e-6
+    assert seen.evidence[8].joint == seen.evidence[12].joint == ()
+    assert seen.told["monitor"]["taken together"] == f"{classifier.told}; {reconstruction.told}"
 
 
 def test_findings_have_the_importance_that_the_registration_stored_and_are_told_by_it(seen: SimpleNamespace) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lifecycle.evidence import LabelCoverage
+from lifecycle.evidence import Evidence, LabelCoverage
+from lifecycle.records import from_plain, to_plain
 
 
 def test_a_score_at_its_threshold_is_far_and_an_unknown_one_is_not(findings) -> None:
@@ -35,3 +36,12 @@ def test_coverage_is_of_labels_that_can_arrive() -> None:
 
 def test_refusals_are_the_gates_that_said_no(challenger) -> None:
     assert [verdict.gate for verdict in challenger(True, False, True, False).refusals] == ["gate 1", "gate 3"]
+
+
+def test_evidence_recorded_before_features_were_compared_together_and_had_importances_is_read(
+    evidence_of: Any, findings: Any
+) -> None:
+    plain = to_plain(evidence_of(drift=findings(0.2)))
+    del plain["joint"], plain["drift"][0]["importance"]
+
+    assert from_plain(Evidence, plain) == evidence_of(drift=findings(0.2))
