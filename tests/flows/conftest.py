@@ -28,7 +28,9 @@ os.environ.update(
     PREFECT_HOME=_HOME,
     PREFECT_LOGGING_LEVEL="CRITICAL",
 )
-sys.path.append(str(Path(__file__).parent))  # for small_data, served_world
+_HERE = Path(__file__).parent
+sys.path.append(str(_HERE))  # for small_data, served_world
+sys.path.append(str(_HERE.parent / "mlflow_plugins" / "deployment"))  # for asking, server_process
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from asking import Answer, Request, ask
 from small_data import week, write_small_model
 
 from feature_store.features import features
@@ -34,10 +34,6 @@ from mlflow_plugins.deployment.pages import PAGES
 from mlflow_plugins.deployment.precomputed import PrecomputedPages
 from mlflow_plugins.deployment.routes import Routes
 from mlflow_plugins.deployment.served import Tier
-
-sys.path.append(str(Path(__file__).parents[1] / "mlflow_plugins" / "deployment"))  # for asking
-
-from asking import Answer, Request, ask
 
 Trained = tuple[Any, str, StoredModel]
 FEATURES = (
