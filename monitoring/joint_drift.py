@@ -47,7 +47,7 @@ def joint_drift(reference: pd.DataFrame, current: pd.DataFrame, *, seed: int = 0
     generator = np.random.default_rng(seed)
     encoding = Encoding.of(features)
     there, here = (encoding.matrix(_sampled(frame, generator)) for frame in (features, current))
-    categories = [known is not None for known in encoding.columns.values()]
+    categories = [None if known is None else len(known) for known in encoding.columns.values()]
     return _classified(there, here, seed), _reconstructed(there, here, categories)
 
 
@@ -91,7 +91,7 @@ def _told_apart(scores: Floats, late: NDArray[np.bool_]) -> tuple[float, float]:
     return float(test.statistic) / (int(late.sum()) * int((~late).sum())), float(test.pvalue)
 
 
-def _reconstructed(there: Floats, here: Floats, categories: Sequence[bool]) -> JointDrift:
+def _reconstructed(there: Floats, here: Floats, categories: Sequence[int | None]) -> JointDrift:
     """Components are learned on one half of the reference, and the other half is what the window is compared with."""
     learned_on, asked = _filled(there, there, categories)[::2], _filled(there, there, categories)[1::2]
     centre, spread = learned_on.mean(axis=0), learned_on.std(axis=0)
@@ -109,13 +109,19 @@ def _reconstructed(there: Floats, here: Floats, categories: Sequence[bool]) -> J
     return JointDrift(RECONSTRUCTION, apart, _by_chance(apart, before, now), len(here))
 
 
-def _filled(X: Floats, reference: Floats, categories: Sequence[bool]) -> Floats:
-    """A matrix without gaps: numbers at the reference's mean, categories by their share of the reference."""
+def _filled(X: Floats, reference: Floats, categories: Sequence[int | None]) -> Floats:
+    """A matrix without gaps: numbers at the reference's mean, categories by their share of the reference.
+
+    Args:
+        categories: how many categories a column has, of which these rows of the reference may lack rare ones.
+    """
     columns = []
-    for column, known, category in zip(X.T, reference.T, categories, strict=True):
+    for column, known, count in zip(X.T, reference.T, categories, strict=True):
         finite = known[~np.isnan(known)]
-        if category:
-            shares = np.append(np.bincount(finite.astype(np.int64)), known.size - finite.size) / known.size
+        if count is not None:
+            shares = (
+                np.append(np.bincount(finite.astype(np.int64), minlength=count), known.size - finite.size) / known.size
+            )
             columns.append(shares[np.where(np.isnan(column), len(shares) - 1, column).astype(np.int64)])
         else:
             columns.append(np.where(np.isnan(column), finite.mean() if finite.size else 0.0, column))

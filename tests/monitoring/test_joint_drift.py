@@ -111,3 +111,14 @@ def test_a_finding_is_told_in_a_few_words_and_so_is_why_there_is_none():
 def test_a_finding_comes_back_from_its_record():
     for one in (*joint_drift(rows_of(300), rows_of(300, seed=1)), *joint_drift(rows_of(), rows_of(3))):
         assert from_plain(JointDrift, to_plain(one)) == one
+
+
+def test_a_category_too_rare_for_the_rows_that_are_looked_at_is_a_rare_one_in_the_window():
+    reference, current = rows_of(20_000), rows_of(500, seed=1)
+    reference["carrier"] = [f"rare {row}" if row % 40 == 0 else name for row, name in enumerate(reference["carrier"])]
+    current["carrier"] = [f"rare {row * 40}" for row in range(500)]
+
+    classifier, reconstruction = found(reference, current)
+
+    assert classifier.value > 0.9
+    assert reconstruction.value is not None
