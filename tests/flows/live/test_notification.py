@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from live_folder import wait_until
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.events.clients import PrefectEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from small_data import write_small_model
 
@@ -58,38 +60,52 @@ def inbox() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         thread.join()
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The API of a Prefect server with its automations at work; events of this process go there.
+
+    Prefect keeps one sender of events per process, connected to the first server it saw.
+    """
+    started = start_prefect(
+        Settings(state=State(folder=tmp_path / "state"), servers=Servers(prefect_port=0)), services=True
+    )
+    try:
+        api = f"{started.wait().url}/api"
+        EventsWorker.set_client_override(PrefectEventsClient, api_url=api)
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield api
+    finally:
+        EventsWorker.set_client_override(None)
+        started.stop()
+
+
 @pytest.mark.services
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("server")
 def test_the_owner_gets_one_notification_a_cause_however_often_it_is_emitted(
     tmp_path: Path, inbox: tuple[str, list[dict[str, Any]]]
 ) -> None:
     address, arrived = inbox
-    settings = Settings(state=State(folder=tmp_path / "state"), servers=Servers(prefect_port=0))
-    server = start_prefect(settings, services=True)
-    try:
-        with temporary_settings({PREFECT_API_URL: f"{server.wait().url}/api"}):
-            shape = {"subject": "{{subject}}", "body": "{{body}}"}
-            block = CustomWebhookNotificationBlock(name="ops", url=address, json_data=shape)
-            block.save("ops", overwrite=True, _sync=True)
-            wanted = tells(load_model(write_small_model(tmp_path / "told", name="told")), {"*": "custom-webhook/ops"})
-            assert wanted is not None
-            automate(wanted)
-            emitted = [0]
+    shape = {"subject": "{{subject}}", "body": "{{body}}"}
+    block = CustomWebhookNotificationBlock(name="ops", url=address, json_data=shape)
+    block.save("ops", overwrite=True, _sync=True)
+    wanted = tells(load_model(write_small_model(tmp_path / "told", name="told")), {"*": "custom-webhook/ops"})
+    assert wanted is not None
+    automate(wanted)
+    emitted = [0]
 
-            def first_one() -> bool:
-                """The server takes up a new automation after a while; every try is another cause."""
-                emit_alert(alert(emitted[0]), LINKS)
-                emitted[0] += 1
-                return bool(arrived)
+    def first_one() -> bool:
+        """The server takes up a new automation after a while; every try is another cause."""
+        emit_alert(alert(emitted[0]), LINKS)
+        emitted[0] += 1
+        return bool(arrived)
 
-            wait_until("a notification", first_one)
-            last = alert(1000)
-            emit_alert(last, LINKS)
-            emit_alert(last, LINKS)
-            emit_alert(alert(1001), LINKS)
-            wait_until("the last notification", lambda: any("2024-01-27" in one["body"] for one in arrived))
-    finally:
-        server.stop()
+    wait_until("a notification", first_one)
+    last = alert(1000)
+    emit_alert(last, LINKS)
+    emit_alert(last, LINKS)
+    emit_alert(alert(1001), LINKS)
+    wait_until("the last notification", lambda: any("2024-01-27" in one["body"] for one in arrived))
 
     of_last = [one for one in arrived if "Window to 2024-01-26" in one["body"]]
     assert len(of_last) == 1
