@@ -44,7 +44,21 @@ def base_columns(source: Source, lake: Lake) -> list[str]:
 
 def column_type(source: Source, column: str, lake: Lake) -> pl.DataType:
     """The type of a stored or derived column."""
-    return facts(source, lake, [column]).schema[column]
+    return fact_types(source, lake, [column])[column]
+
+
+def fact_types(source: Source, lake: Lake, columns: Collection[str]) -> dict[str, pl.DataType]:
+    """The types of stored and derived columns; no row is read.
+
+    Raises:
+        TableNotFoundError, MissingColumnsError: as `facts` does.
+    """
+    stored = lake.schema(table_of(source))
+    for time, group in source.later.items():
+        stored |= _group_types(source, lake, time, [time, *group])
+    _refuse_absent(source, _inputs(source, list(columns)), stored)
+    nothing = with_derived(source, pl.DataFrame(schema=stored), list(columns))
+    return {name: nothing.schema[name] for name in columns}
 
 
 def facts(source: Source, lake: Lake, columns: Collection[str], reach: Reach = EVERYTHING) -> pl.DataFrame:
@@ -63,27 +77,61 @@ def facts(source: Source, lake: Lake, columns: Collection[str], reach: Reach = E
         MissingColumnsError: a column is neither stored nor derived.
     """
     wanted: list[str | pl.Expr] = [*columns, *source.filters]
-    inputs = frozenset[str]().union(*(source.inputs(one) for one in wanted))
-    times = [time for time in source.later if any(time in source.known_with(one) for one in wanted)]
-    if times or reach.since is None:
+    times = _waits_for(source, wanted)
+    if times or not reach.narrow:
         # A version that a correction replaced stays replaced, also where the correction itself is filtered out.
-        rows = superseded(_joined(source, lake, inputs, times)).filter(reach.in_time)
+        rows = superseded(_joined(source, lake, _inputs(source, wanted), times)).filter(reach.in_time)
     else:
-        rows = _within(source, lake, inputs, reach)
-    rows = _with_derived(source, rows, _derived_for(source, wanted))
+        rows = _within(source, lake, wanted, reach)
+    rows = with_derived(source, rows, wanted)
     rows = rows.filter(*source.filters) if source.filters else rows
-    return reach.of_bucket(rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"])))
+    return reach.of_entities(rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"])))
 
 
-def _within(source: Source, lake: Lake, inputs: frozenset[str], reach: Reach) -> pl.DataFrame:
-    """Rows of a span of time, without the others ever being in memory; of those only what replaces what."""
+def read_whole(source: Source, columns: Collection[str]) -> bool:
+    """Whether some of these columns become known later, so that `facts` puts whole tables together."""
+    return bool(_waits_for(source, [*columns, *source.filters]))
+
+
+def _within(source: Source, lake: Lake, wanted: Sequence[str | pl.Expr], reach: Reach) -> pl.DataFrame:
+    """The rows in reach, without the others ever being in memory, and what replaces them, reached or not."""
     table = table_of(source)
-    _check_columns(source, lake, table, inputs)
+    lake.hold(table)
     with lake.reading(table):
-        rows = lake.scan(table, dict.fromkeys([*inputs, *FACT])).filter(reach.in_time).collect()
-    every = superseded(lake.read(table, [KEY, "available_at", SEQUENCE]))
+        rows = scanned(source, lake, wanted, reach).collect(engine="streaming")
+        versions = lake.scan(table, [KEY, "available_at", SEQUENCE])
+        every = superseded(versions.join(rows.lazy().select(KEY), on=KEY, how="semi").collect(engine="streaming"))
     replaced = every.filter(pl.col("superseded_at").is_not_null()).select(KEY, SEQUENCE, "superseded_at")
     return rows.join(replaced, on=[KEY, SEQUENCE], how="left", maintain_order="left")
+
+
+def scanned(source: Source, lake: Lake, wanted: Sequence[str | pl.Expr], reach: Reach) -> pl.LazyFrame:
+    """The stored rows in reach with what `wanted` is made of, of a source whose columns are known at once."""
+    inputs = _inputs(source, wanted)
+    _check_columns(source, lake, table_of(source), inputs)
+    rows = lake.scan(table_of(source), dict.fromkeys([*inputs, *FACT])).filter(reach.in_time)
+    entities = reach.entities
+    if entities is None:
+        return rows
+    return rows.map_batches(
+        lambda batch: batch.filter(entities.holds(with_derived(source, batch, entities.by))), streamable=True
+    )
+
+
+def with_derived(source: Source, rows: pl.DataFrame, wanted: Sequence[str | pl.Expr]) -> pl.DataFrame:
+    """The rows with those derived columns that are asked for, or that one is made of."""
+    for name in _derived_for(source, wanted):
+        rows = rows.with_columns(source.derive[name].alias(name))
+    return rows
+
+
+def _inputs(source: Source, wanted: Sequence[str | pl.Expr]) -> frozenset[str]:
+    return frozenset[str]().union(*(source.inputs(one) for one in wanted))
+
+
+def _waits_for(source: Source, wanted: Sequence[str | pl.Expr]) -> list[str]:
+    """The later moments at which some of what is wanted becomes known."""
+    return [time for time in source.later if any(time in source.known_with(one) for one in wanted)]
 
 
 def known(source: Source, lake: Lake, as_of: datetime) -> pl.DataFrame:
@@ -147,12 +195,6 @@ def _derived_for(source: Source, wanted: Sequence[str | pl.Expr]) -> list[str]:
     return [name for name in source.derive if name in needed]
 
 
-def _with_derived(source: Source, rows: pl.DataFrame, derived: Sequence[str]) -> pl.DataFrame:
-    for name in derived:
-        rows = rows.with_columns(source.derive[name].alias(name))
-    return rows
-
-
 def _group(
     source: Source, lake: Lake, time: str, columns: Collection[str], with_row: Collection[str] = ()
 ) -> pl.DataFrame:
@@ -160,10 +202,16 @@ def _group(
     if lake.exists(table_of(source, time)):
         return _picked(source, lake, table_of(source, time), [*columns, *with_row])
     stored = lake.schema(table_of(source))
-    moment = pl.Datetime("us", "UTC")
     types: dict[str, pl.DataType] = {name: stored[name] for name in (*with_row, *FACT)}
-    types |= {name: moment if name == time else pl.Float64() for name in columns}
-    return pl.DataFrame(schema=types)
+    return pl.DataFrame(schema=types | _group_types(source, lake, time, columns))
+
+
+def _group_types(source: Source, lake: Lake, time: str, columns: Collection[str]) -> dict[str, pl.DataType]:
+    """The types of what becomes known later; of numbers, as long as nothing has."""
+    if lake.exists(table_of(source, time)):
+        stored = lake.schema(table_of(source, time))
+        return {name: stored[name] for name in columns}
+    return {name: pl.Datetime("us", "UTC") if name == time else pl.Float64() for name in columns}
 
 
 def _newest(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -198,7 +246,10 @@ def _picked(source: Source, lake: Lake, table: str, columns: Collection[str]) ->
 
 
 def _check_columns(source: Source, lake: Lake, table: str, columns: Collection[str]) -> None:
-    stored = lake.schema(table)
+    _refuse_absent(source, columns, lake.schema(table))
+
+
+def _refuse_absent(source: Source, columns: Collection[str], stored: Collection[str]) -> None:
     absent = set(columns) - set(stored)
     if absent:
         raise MissingColumnsError(source.name, absent, [*(set(stored) - set(STORED)), *source.derive])

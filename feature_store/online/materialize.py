@@ -16,14 +16,17 @@ from feature_store.online import newest_rows, window_records
 from feature_store.online.catalog import Build, Entry, Shape, entries, entry_key, type_texts, types_of
 from feature_store.online.cells import as_datetime, as_microseconds
 from feature_store.online.errors import StoreAheadError, UnsupportedAggregateError
+from feature_store.online.key_ranges import ToldBy, Wanted, key_ranges
 from feature_store.online.keys import encode_all
 from feature_store.online.plan import VIEW_BYTES, NewestRow, OnlineViews, Part
 from feature_store.online.sorted_rows import SortedRows
 from feature_store.online.store import Changes, OnlineStore
+from feature_store.reach import Reach
 from feature_store.span import utc
-from feature_store.tables import KEY, SEQUENCE, base_columns, facts, superseded, table_of, tables_of
+from feature_store.tables import KEY, SEQUENCE, base_columns, fact_types, facts, table_of, tables_of
 
 CHUNK_ROWS = 200_000
+_CHUNKS_A_RANGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def materializing(
             if _stands_there(part, entry, lake, moment):
                 continue
             run = _Run.begun(part, entry, lake, moment)
-            for changes, progress in run.chunks(chunk_rows):
+            for changes, progress in run.chunks(lake, chunk_rows):
                 _write(changes, store)
                 yield progress
 
@@ -137,40 +140,45 @@ class _Run:
     Args:
         entry: what the store holds of it.
         target: the records as they will be.
-        rows: every version of the rows of the entities that are to be packed.
+        wanted: the entities whose records are to be written.
     """
 
-    def __init__(self, part: Part, entry: Entry, target: Build, rows: pl.DataFrame) -> None:
-        self._part, self._entry, self._target, self._rows = part, entry, target, rows
+    def __init__(self, part: Part, entry: Entry, target: Build, wanted: Wanted) -> None:
+        self._part, self._entry, self._target, self._wanted = part, entry, target, wanted
 
     @classmethod
     def begun(cls, part: Part, entry: Entry | None, lake: Lake, as_of: int) -> _Run:
         source = part.source
         # What is appended between this look and the next is seen by both, never by neither.
         heights = _heights(part, lake)
-        known = superseded(facts(source, lake, [*part.by, *part.inputs]))
-        shape = _shape(part, known.schema, lake)
+        shape = _shape(part, fact_types(source, lake, [*part.by, *part.inputs]), lake)
         target = Build(_prefix(part, shape).hex(), shape, as_of, heights)
         entry = Entry(part.told, source.name) if entry is None else entry
         for earlier in (entry.serving, entry.building):
             if earlier is not None:
                 _refuse_less(earlier, target, part.told)
-        return cls(part, entry, target, _touched(part, entry, target, (known, lake)))
+        return cls(part, entry, target, _wanted(part, entry, target, lake))
 
-    def chunks(self, chunk_rows: int) -> Iterator[tuple[Changes, Progress]]:
+    def chunks(self, lake: Lake, chunk_rows: int) -> Iterator[tuple[Changes, Progress]]:
         """Changes, and how far the run has come with them; the last ones say that it is through."""
         prefix, types = bytes.fromhex(self._target.prefix), types_of(self._target.shape.inputs)
-        rows = SortedRows.of(self._rows, prefix, self._part.by, self._target.as_of)
-        told, done, todo = self._part.told, 0, len(rows.event)
-        for chunk in rows.chunks(chunk_rows):
-            records = _packed(self._part, chunk, types)
-            gone = _gone(chunk, records) if self._updates else ()
-            reached = replace(self._entry, building=replace(self._target, reached=chunk.keys[-1].hex()))
-            done += len(chunk.event)
-            progress = Progress(told, len(chunk.event), len(records), len(gone), done, todo)
-            yield self._changes(records, gone, reached), progress
+        ranges = key_ranges(self._part, prefix, self._wanted, lake, _CHUNKS_A_RANGE * chunk_rows)
+        told, done = self._part.told, 0
+        for number, one in enumerate(ranges, start=1):
+            versions = facts(self._part.source, lake, [*self._part.by, *self._part.inputs], one.reach)
+            rows = SortedRows.of(versions, prefix, self._part.by, self._target.as_of)
+            del versions
+            # The ranges to come are as large as those before.
+            todo = (done + len(rows.event)) * len(ranges) // number
+            for chunk in rows.chunks(chunk_rows):
+                records = _packed(self._part, chunk, types)
+                gone = _gone(chunk, records) if self._updates else ()
+                reached = replace(self._entry, building=replace(self._target, reached=chunk.keys[-1].hex()))
+                done += len(chunk.event)
+                progress = Progress(told, len(chunk.event), len(records), len(gone), done, todo)
+                yield self._changes(records, gone, reached), progress
         through = replace(self._entry, serving=self._target, building=None)
-        yield self._changes([], (), through), Progress(told, 0, 0, 0, done, todo, last=True)
+        yield self._changes([], (), through), Progress(told, 0, 0, 0, done, done, last=True)
 
     @property
     def _updates(self) -> bool:
@@ -195,37 +203,34 @@ def _builds(entry: Entry) -> tuple[Build | None, Build | None]:
     return entry.serving, entry.building
 
 
-def _touched(part: Part, entry: Entry, target: Build, lake_rows: tuple[pl.DataFrame, Lake]) -> pl.DataFrame:
-    """Every version of the rows of the entities whose records must be written."""
-    known, lake = lake_rows
+def _wanted(part: Part, entry: Entry, target: Build, lake: Lake) -> Wanted:
+    """The entities whose records must be written."""
     serving, building = (one if one is not None and one.prefix == target.prefix else None for one in _builds(entry))
+    keys = None if serving is None else _changed(part, serving, target, lake)
     if building is None:
-        return known if serving is None else _of_entities(part, known, _changed(part, serving, target, lake))
+        return Wanted(keys)
     # A killed run: what lies behind the last key that it wrote, and what has changed since it began.
-    todo = known if serving is None else _of_entities(part, known, _changed(part, serving, target, lake))
-    # A series of one: bytes alone would be read as a series of whole numbers.
-    behind = encode_all(bytes.fromhex(target.prefix), todo, part.by) > pl.Series([bytes.fromhex(building.reached)])
-    since = _of_entities(part, known, _changed(part, building, target, lake))
-    return pl.concat([todo.filter(behind), since]).unique([KEY, "available_at", SEQUENCE], maintain_order=True)
-
-
-def _of_entities(part: Part, known: pl.DataFrame, changed: pl.Series) -> pl.DataFrame:
-    """Every version of the rows of all entities that one of the changed rows has ever told about."""
-    rows = known.filter(pl.col(KEY).is_in(changed.implode()))
-    if not part.by:
-        return known if rows.height else known.clear()
-    return known.join(rows.select(part.by).unique(), on=part.by, how="semi", maintain_order="left")
+    return Wanted(keys, bytes.fromhex(building.reached), _changed(part, building, target, lake))
 
 
 def _changed(part: Part, since: Build, target: Build, lake: Lake) -> pl.Series:
+    """The keys of all entities that a row has ever told about which was ingested, or became available, since then."""
+    told = facts(part.source, lake, part.by, Reach(entities=ToldBy(_changed_rows(since, target, lake))))
+    return encode_all(bytes.fromhex(target.prefix), told, part.by).drop_nulls().unique()
+
+
+def _changed_rows(since: Build, target: Build, lake: Lake) -> pl.Series:
     """The key digests of rows that were ingested, or became available, after an earlier state."""
     moments = [pl.lit(as_datetime(one)) for one in (since.as_of, target.as_of)]
     available = pl.col("available_at")
     found = [pl.Series(KEY, [], dtype=pl.Int64)]
     for table in target.heights:
-        rows = lake.read(table, [KEY, SEQUENCE, "available_at"])
         new = pl.col(SEQUENCE) >= since.heights.get(table, 0)
-        found.append(rows.filter(new | ((available > moments[0]) & (available <= moments[1])))[KEY])
+        lake.hold(table)
+        with lake.reading(table):
+            rows = lake.scan(table, [KEY, SEQUENCE, "available_at"])
+            rows = rows.filter(new | ((available > moments[0]) & (available <= moments[1])))
+            found.append(rows.select(KEY).collect(engine="streaming")[KEY])
     return pl.concat(found).unique()
 
 
