@@ -4,9 +4,10 @@ Weekly windows of 20 columns are simulated as counts in bins, so that years cost
 independent columns; correlated columns; a yearly season, each week against rows of its season; windows that are
 autocorrelated, after 26 earlier ones. Worlds with drift: one column of twenty moves by 0.1 standard deviations from
 week 27 on, for five distributions. References of one window and of ten. `worlds.py` and `rules.py` beside this say it
-exactly. The other rules look at the first hundred of the years, which is enough to see how often they are wrong.
+exactly. The other rules look at the first hundred of the years, which is enough to see how often they are wrong. Every
+hundred years of a world have a seed of their own, so that the answer is the same with any number of processes.
 
-    python -m benchmarks.false_alarms [--seed 1] [--years 1000] [--worlds independent normal]
+    python -m benchmarks.false_alarms [--seed 1] [--years 1000] [--worlds independent normal] [--processes 2]
 
 The last line is JSON: per rule the largest upper 95 % limit of false weeks a year over all worlds without drift, the
 smallest share of drifted weeks that it saw, and every cell. A rule that needs several chunks has no cell at one window.
@@ -16,8 +17,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -37,7 +41,7 @@ from benchmarks.drift_rules.worlds import (
 
 REFERENCES = (1, 10)
 DRIFT = 0.1
-PEER_YEARS = 100
+BLOCK = 100
 _NEVER_SEEN = 3.0  # in n years without an event, up to 3/n a year remain possible (95 %)
 
 
@@ -65,30 +69,45 @@ class Cell:
         )
 
 
-def worlds() -> Iterator[tuple[str, World, bool]]:
-    """Name, world, and whether it drifts."""
+def worlds() -> dict[str, tuple[World, bool]]:
+    """Each world by its name, and whether it drifts."""
     still = {"independent": independent, "correlated": correlated, "season": seasonal, "autocorrelated": wandering()}
-    for name, world in still.items():
-        yield name, world, False
-    for place, name in enumerate(MARGINALS):
-        shift = np.zeros(COLUMNS)
-        shift[place] = DRIFT
-        yield name, drifting(shift), True
+    moved = {name: drifting(DRIFT * (np.arange(COLUMNS) == place)) for place, name in enumerate(MARGINALS)}
+    return {name: (world, False) for name, world in still.items()} | {name: (w, True) for name, w in moved.items()}
 
 
-def judged(world: World, chunks: int, *, seed: int, years: int) -> dict[str, Cell]:
-    """Every rule on the same weeks of one world; rules that do not apply are left out."""
-    judges = rules()
-    alarms: dict[str, list[Flags]] = {name: [] for name in judges}
-    for week in world(np.random.default_rng(seed), years, chunks):
-        some = week.of_years(PEER_YEARS)
-        for name in list(judges):
-            answer = _asked(judges[name], week if name == "default" else some)
-            if answer is None:
-                del judges[name], alarms[name]
-            elif week.judged:
-                alarms[name].append(answer)
-    return {name: Cell.of(np.array(told)) for name, told in alarms.items()}
+@dataclass(frozen=True)
+class Task:
+    """Some years of one world, independent of all other years, so that they may run in any process.
+
+    Attributes:
+        world: its name.
+        chunks: windows in the reference.
+        block: which years of the world they are.
+        years: how many.
+        seed: of the whole run.
+    """
+
+    world: str
+    chunks: int
+    block: int
+    years: int
+    seed: int
+
+    def alarms(self) -> dict[str, Flags]:
+        """Alarms of every rule that applies, (weeks, years); beyond the first years, of the default rule alone."""
+        made, _ = worlds()[self.world]
+        judges = rules() if self.block == 0 else {"default": rules()["default"]}
+        told: dict[str, list[Flags]] = {name: [] for name in judges}
+        place = list(worlds()).index(self.world)
+        for week in made(np.random.default_rng([self.seed, place, self.chunks, self.block]), self.years, self.chunks):
+            for name in list(judges):
+                answer = _asked(judges[name], week)
+                if answer is None:
+                    del judges[name], told[name]
+                elif week.judged:
+                    told[name].append(answer)
+        return {name: np.array(weeks) for name, weeks in told.items()}
 
 
 def _asked(judge: Judge, week: Week) -> Flags | None:
@@ -98,27 +117,52 @@ def _asked(judge: Judge, week: Week) -> Flags | None:
         return None
 
 
+def tasks(named: Sequence[str], *, years: int, seed: int) -> list[Task]:
+    """All years of the worlds, in blocks."""
+    sizes = [min(BLOCK, years - first) for first in range(0, years, BLOCK)]
+    return [
+        Task(world, chunks, block, size, seed)
+        for world in named
+        for chunks in REFERENCES
+        for block, size in enumerate(sizes)
+    ]
+
+
+def cells(given: Sequence[Task], processes: int) -> Iterator[tuple[str, int, dict[str, Cell]]]:
+    """World, size of the reference and every rule's cell there, in the order of the tasks."""
+    with ProcessPoolExecutor(processes) as pool:
+        answers = zip(given, pool.map(Task.alarms, given), strict=True)
+        for (world, chunks), blocks in groupby(answers, key=lambda one: (one[0].world, one[0].chunks)):
+            told = [alarms for _, alarms in blocks]
+            every = {name: [alarms[name] for alarms in told if name in alarms] for name in told[0]}
+            yield world, chunks, {name: Cell.of(np.concatenate(alarms, axis=1)) for name, alarms in every.items()}
+
+
 def main() -> None:
-    """Print a table as it goes, then JSON."""
+    """Print a line a cell as it goes, two tables, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--years", type=int, default=1000)
-    parser.add_argument("--worlds", nargs="+", help="only these; all worlds are the default")
+    parser.add_argument("--worlds", nargs="+", default=list(worlds()), choices=list(worlds()), metavar="WORLD")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     given = parser.parse_args()
     still: dict[str, dict[str, Cell]] = {name: {} for name in rules()}
     moved: dict[str, dict[str, Cell]] = {name: {} for name in rules()}
-    for number, (world, made, drifts) in enumerate(worlds()):
-        if given.worlds and world not in given.worlds:
-            continue
-        for chunks in REFERENCES:
-            cells = judged(made, chunks, seed=given.seed * 1000 + number * 10 + chunks, years=given.years)
-            for rule, cell in cells.items():
-                (moved if drifts else still)[rule][f"{world}, reference {chunks}x"] = cell
-            told = ", ".join(f"{rule} {cell.share if drifts else cell.weeks:.3f}" for rule, cell in cells.items())
-            print(
-                f"{world}, reference {chunks}x, {'weeks seen' if drifts else 'false weeks a year'}: {told}", flush=True
-            )
+    for world, chunks, found in cells(tasks(given.worlds, years=given.years, seed=given.seed), given.processes):
+        drifts = worlds()[world][1]
+        for rule, cell in found.items():
+            (moved if drifts else still)[rule][f"{world} {chunks}x"] = cell
+        told = ", ".join(f"{rule} {cell.share if drifts else cell.weeks:.3f}" for rule, cell in found.items())
+        print(f"{world} {chunks}x, {'weeks seen' if drifts else 'false weeks a year'}: {told}", flush=True)
+    print(table(still, lambda cell: f"{cell.weeks:.3f}"), table(moved, lambda cell: f"{cell.share:.1%}"), sep="\n\n")
     print(json.dumps({rule: summary(still[rule], moved[rule]) for rule in still} | {"years": given.years}))
+
+
+def table(found: dict[str, dict[str, Cell]], shown: Callable[[Cell], str]) -> str:
+    """A row a rule, a column a world and reference; empty where a rule does not apply."""
+    names = list(found["default"])
+    rows = [[rule, *(shown(row[name]) if name in row else "" for name in names)] for rule, row in found.items()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [["rule", *names], ["---"] * (len(names) + 1), *rows])
 
 
 def summary(still: dict[str, Cell], moved: dict[str, Cell]) -> dict[str, object]:

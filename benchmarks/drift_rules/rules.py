@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
-from benchmarks.drift_rules.worlds import BINS, COLUMNS, EDGES, ROWS, WEEKS, Array, Week, shares
+from benchmarks.drift_rules.worlds import BINS, COLUMNS, EDGES, ROWS, WEEKS, Array, Reference, Week, shares
 from monitoring.contrasts import Contrasts, smooth
 from monitoring.drift_rule import Rule, State, advance, advance_calm, look, verdicts
 from monitoring.false_discovery import adjusted
@@ -41,12 +41,12 @@ class Default:
         self.state: State | None = None
 
     def alarms(self, week: Week) -> Flags:
-        reference, cells = self._grouped(week.reference.sum(0)), self._grouped(week.current)
+        reference, cells = self._grouped(week.reference.whole), self._grouped(week.current)
         state = self.state or State.of(reference, self.contrasts)
         if week.fresh:
             state = replace(state, pool=reference)
         sight = look(state, self.contrasts, cells)
-        effects = wasserstein(week.reference.sum(0), week.current)
+        effects = wasserstein(week.reference.whole, week.current)
         drifted = verdicts(self.rule, state, sight, effects)
         if week.calm:
             self.state = advance_calm(state, sight, cells)
@@ -114,7 +114,7 @@ class Threshold:
         self.statistic, self.threshold, self.share, self.above = statistic, threshold, share, above
 
     def alarms(self, week: Week) -> Flags:
-        values = self.statistic(week.reference.sum(0), week.current)
+        values = self.statistic(week.reference.whole, week.current)
         drifted = values >= self.threshold if self.above else values < self.threshold
         return np.asarray(drifted.mean(-1) >= max(self.share, 1 / COLUMNS))
 
@@ -127,13 +127,18 @@ def adjusted_p(reference: Array, current: Array) -> Array:
 class ThreeSigma:
     """NannyML's default: above the mean plus three deviations of the statistic in the chunks of the reference."""
 
+    def __init__(self) -> None:
+        self.reference: Reference | None = None
+        self.limit: Array = np.empty(0)
+
     def alarms(self, week: Week) -> Flags:
-        if len(week.reference) < 2:
+        if len(week.reference.chunks) < 2:
             raise NotApplicableError
-        whole = week.reference.sum(0)
-        chunks = np.stack([kolmogorov_smirnov(whole, chunk) for chunk in week.reference])
-        limit = chunks.mean(0) + 3 * chunks.std(0)
-        return np.asarray((kolmogorov_smirnov(whole, week.current) > limit).any(-1))
+        whole = week.reference.whole
+        if week.reference is not self.reference:
+            chunks = np.stack([kolmogorov_smirnov(whole, chunk) for chunk in week.reference.chunks])
+            self.reference, self.limit = week.reference, chunks.mean(0) + 3 * chunks.std(0)
+        return np.asarray((kolmogorov_smirnov(whole, week.current) > self.limit).any(-1))
 
 
 class NotApplicableError(ValueError):

@@ -6,8 +6,9 @@ distributions; correlated columns share a latent factor of five levels, given wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,26 +79,41 @@ def shares(shift: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A reference window of all simulated years, added up once for all the weeks that are compared with it.
+
+    Attributes:
+        chunks: (chunks, years, columns, bins).
+        whole: their sum, (years, columns, bins).
+    """
+
+    chunks: Array
+    whole: Array
+
+    @classmethod
+    def of(cls, chunks: Sequence[Array]) -> Reference:
+        """One or more chunks, each (years, columns, bins)."""
+        together = np.stack(chunks)
+        return cls(together, together.sum(0))
+
+
+@dataclass(frozen=True)
 class Week:
     """One week of all simulated years.
 
     Attributes:
-        reference: chunks of the reference window of that week, (chunks, years, columns, bins).
+        reference: the reference window of that week.
         current: (years, columns, bins).
         judged: whether the week counts, or only goes before.
         calm: whether it is known to be without drift, as the weeks are from which a rule is calibrated.
         fresh: whether the reference is another one than that of the week before.
     """
 
-    reference: Array
+    reference: Reference
     current: Array
     judged: bool = True
     calm: bool = False
     fresh: bool = False
-
-    def of_years(self, most: int) -> Week:
-        """The same week of the first years only."""
-        return replace(self, reference=self.reference[:, :most], current=self.current[:most])
 
 
 World = Callable[[np.random.Generator, int, int], Iterator[Week]]
@@ -114,10 +130,10 @@ def drifting(shift: Array) -> World:
 
     def world(rng: np.random.Generator, years: int, chunks: int) -> Iterator[Week]:
         still, moved = shares(np.zeros(COLUMNS)), shares(shift)
-        reference = _drawn(rng, years, still, chunks)
+        reference = Reference.of([_drawn(rng, years, still) for _ in range(chunks)])
         for week in range(WEEKS):
             late = week >= EARLIER
-            current = _drawn(rng, years, moved if late else still)[0]
+            current = _drawn(rng, years, moved if late else still)
             yield Week(reference, current, judged=late or not shift.any())
 
     return world
@@ -131,7 +147,7 @@ def correlated(rng: np.random.Generator, years: int, chunks: int) -> Iterator[We
         rows = rng.multinomial(ROWS, np.full(_LEVELS, 1 / _LEVELS), size=(years, 1))
         return np.asarray(np.sum([rng.multinomial(rows[..., level], given[level]) for level in range(_LEVELS)], axis=0))
 
-    reference = np.stack([draw() for _ in range(chunks)])
+    reference = Reference.of([draw() for _ in range(chunks)])
     for _ in range(WEEKS):
         yield Week(reference, draw())
 
@@ -150,22 +166,23 @@ def seasonal(rng: np.random.Generator, years: int, chunks: int) -> Iterator[Week
     """Columns move by a standard deviation over the year; each week is compared with rows of the same season."""
     for week in range(WEEKS):
         law = shares(SEASON * np.sin(2 * np.pi * (week / WEEKS + np.arange(COLUMNS) / COLUMNS)))
-        yield Week(_drawn(rng, years, law, chunks), _drawn(rng, years, law)[0], fresh=True)
+        reference = Reference.of([_drawn(rng, years, law) for _ in range(chunks)])
+        yield Week(reference, _drawn(rng, years, law), fresh=True)
 
 
 def wandering(likeness: float = LIKENESS, wander: float = WANDER) -> World:
     """Windows that are autocorrelated: each column's place wanders, 26 windows go before those that count."""
 
     def world(rng: np.random.Generator, years: int, chunks: int) -> Iterator[Week]:
-        table = _Shifts()
+        table = _shift_table()
         place = wander * rng.standard_normal((years, COLUMNS))
         drawn = []
         for week in range(chunks + EARLIER + WEEKS):
             place = likeness * place + wander * np.sqrt(1 - likeness**2) * rng.standard_normal(place.shape)
-            current = rng.multinomial(ROWS, table(place))
+            current = rng.multinomial(ROWS, table[_step(place), np.arange(COLUMNS)])
             if week < chunks:
                 drawn.append(current)
-                reference = np.stack(drawn)
+                reference = Reference.of(drawn)
             else:
                 earlier = week < chunks + EARLIER
                 yield Week(reference, current, judged=not earlier, calm=earlier)
@@ -173,17 +190,15 @@ def wandering(likeness: float = LIKENESS, wander: float = WANDER) -> World:
     return world
 
 
-class _Shifts:
-    """Shares of the bins for any shift, from a table of steps of 1/200 standard deviation."""
-
-    def __init__(self) -> None:
-        self.grid = np.arange(-80, 81) / 200
-        self.table = np.stack([shares(np.full(COLUMNS, shift)) for shift in self.grid])
-
-    def __call__(self, place: Array) -> Array:
-        step = np.clip(np.rint(place * 200).astype(int) + 80, 0, len(self.grid) - 1)
-        return np.asarray(self.table[step, np.arange(COLUMNS)])
+@cache
+def _shift_table() -> Array:
+    """Shares of the bins for shifts from -0.4 to 0.4 in steps of 1/200 standard deviation, (steps, columns, bins)."""
+    return np.stack([shares(np.full(COLUMNS, step / 200)) for step in range(-80, 81)])
 
 
-def _drawn(rng: np.random.Generator, years: int, law: Array, chunks: int = 1) -> Array:
-    return np.stack([rng.multinomial(ROWS, law, size=(years, COLUMNS)) for _ in range(chunks)])
+def _step(shift: Array) -> Array:
+    return np.asarray(np.clip(np.rint(shift * 200).astype(int) + 80, 0, 160))
+
+
+def _drawn(rng: np.random.Generator, years: int, law: Array) -> Array:
+    return np.asarray(rng.multinomial(ROWS, law, size=(years, COLUMNS)))
