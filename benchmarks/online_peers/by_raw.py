@@ -17,7 +17,8 @@ import polars as pl
 import redis as redis_
 
 from benchmarks.online_peers.question import COLUMNS, HOURS, VIEWS, Question
-from benchmarks.online_peers.stores import events, latest_views, prefixes
+from benchmarks.online_peers.stores import endings, events, latest_views
+from feature_store.online.keys import RECORDS
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.redis_store import RedisStore
 
@@ -33,7 +34,7 @@ _TILES = Struct(f"<{HOURS}d{HOURS}q{2 * HOURS}d").unpack_from
 def lmdb(folder: Path, url: str, keys: int) -> Answer:
     """Newest rows from LMDB."""
     store = LmdbStore(folder / "online", readonly=True)
-    first, second = prefixes(latest_views(), store)
+    first, second = endings(latest_views(), store)
     store.close()
     environment = _environment(folder / "online")
 
@@ -42,8 +43,8 @@ def lmdb(folder: Path, url: str, keys: int) -> Answer:
         get = transaction.get
         found = []
         for one in questions:
-            entity = _KEY(one["entity"] + _SIGN)
-            found.append(_NEWEST(get(first + entity)) + _NEWEST(get(second + entity)))
+            entity = RECORDS + _KEY(one["entity"] + _SIGN)
+            found.append(_NEWEST(get(entity + first)) + _NEWEST(get(entity + second)))
         transaction.abort()
         return found
 
@@ -60,7 +61,7 @@ def windows_lmdb(folder: Path, url: str, keys: int) -> Answer:
         found = []
         for one in questions:
             entity = _KEY(one["entity"])
-            found.append(_summed(_TILES(get(b"0" + entity))) + _summed(_TILES(get(b"1" + entity))))
+            found.append(_summed(_TILES(get(entity + b"0"))) + _summed(_TILES(get(entity + b"1"))))
         transaction.abort()
         return found
 
@@ -75,12 +76,12 @@ def _summed(tiles: tuple[float, ...]) -> tuple[object, ...]:
 def write_tiles(keys: int, few: int, folder: Path, length: int) -> None:
     """Write the tiles of a few entities under all keys, each record so many bytes long."""
     environment = lmdb_.open(str(folder / "tiles"), map_size=4 << 30)
-    for view in range(VIEWS):
-        records = _tiles_of(events(view, few))
-        with environment.begin(write=True) as transaction:
-            for entity in range(keys):
-                key = str(view).encode() + _KEY(entity)
-                transaction.put(key, records[entity % few].ljust(length, b"\x00"), append=True)
+    records = [_tiles_of(events(view, few)) for view in range(VIEWS)]
+    with environment.begin(write=True) as transaction:
+        for entity in range(keys):
+            for view in range(VIEWS):
+                key = _KEY(entity) + str(view).encode()
+                transaction.put(key, records[view][entity % few].ljust(length, b"\x00"), append=True)
     environment.close()
 
 
@@ -100,12 +101,12 @@ def _tiles_of(rows: pl.DataFrame) -> list[bytes]:
 
 def redis(folder: Path, url: str, keys: int) -> Answer:
     """Newest rows from Redis, in one round trip."""
-    first, second = (b"incumbent:" + one for one in prefixes(latest_views(), RedisStore(url, readonly=True)))
+    first, second = endings(latest_views(), RedisStore(url, readonly=True))
     client: Any = redis_.Redis.from_url(url)
 
     def answer(questions: list[Question]) -> list[tuple[object, ...]]:
-        entities = [_KEY(one["entity"] + _SIGN) for one in questions]
-        raws = client.mget([first + one for one in entities] + [second + one for one in entities])
+        entities = [b"incumbent:" + RECORDS + _KEY(one["entity"] + _SIGN) for one in questions]
+        raws = client.mget([one + first for one in entities] + [one + second for one in entities])
         values = [_NEWEST(raw) for raw in raws]
         return [one + other for one, other in zip(values, values[len(entities) :], strict=False)]
 

@@ -19,6 +19,7 @@ from feature_store.feature_view import Feature, latest, window
 from feature_store.ingest import ingest_batch
 from feature_store.lake import Lake
 from feature_store.online.catalog import entries
+from feature_store.online.keys import RECORDS
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
@@ -98,11 +99,11 @@ def write_windows(keys: int, few: int, folder: Path, store: LmdbStore) -> int:
     for view, source in enumerate(EVENTS):
         ingest_batch(source, events(view, few), lake, as_of=WRITTEN, batch="all")
     materialize(window_views(), lake, store, as_of=WRITTEN)
-    for prefix in prefixes(window_views(), store):
-        records = store.get_many([key_of(prefix, entity) for entity in range(few)])
+    for ending in endings(window_views(), store):
+        records = store.get_many([key_of(entity, ending) for entity in range(few)])
         for begin in range(few, keys, store.batch_records):
             more = range(begin, min(begin + store.batch_records, keys))
-            store.write(Changes([(key_of(prefix, one), records[one % few] or b"") for one in more]))
+            store.write(Changes([(key_of(one, ending), records[one % few] or b"") for one in more]))
     return len(records[0] or b"")
 
 
@@ -120,14 +121,14 @@ def events(view: int, entities: int) -> pl.DataFrame:
     )
 
 
-def prefixes(online: OnlineViews, store: OnlineStore) -> Iterator[bytes]:
-    """What the keys of each view begin with."""
+def endings(online: OnlineViews, store: OnlineStore) -> Iterator[bytes]:
+    """What the keys of each view end with."""
     for entry in entries(online.parts, store):
         assert entry is not None
         assert entry.serving is not None
-        yield bytes.fromhex(entry.serving.prefix)
+        yield bytes.fromhex(entry.serving.ending)
 
 
-def key_of(prefix: bytes, entity: int) -> bytes:
+def key_of(entity: int, ending: bytes) -> bytes:
     """The key of an entity's record, by hand."""
-    return prefix + struct.pack(">Q", entity + _SIGN)
+    return RECORDS + struct.pack(">Q", entity + _SIGN) + ending

@@ -38,13 +38,13 @@ class Build:
     """One set of records of a view.
 
     Attributes:
-        prefix: of their keys, in hexadecimal; other types have another one.
+        ending: of their keys, in hexadecimal; other types have another one.
         as_of: microseconds since 1970 (UTC): what was available by then is in the records.
         heights: of that, the first so many rows that were ingested into each table.
         reached: in hexadecimal, the last key written by a run that is under way.
     """
 
-    prefix: str
+    ending: str
     shape: Shape
     as_of: int
     heights: Mapping[str, int]

@@ -12,7 +12,7 @@ from itertools import pairwise
 import polars as pl
 
 from feature_store.lake import Lake
-from feature_store.online.keys import encode_all
+from feature_store.online.keys import RECORDS, encode_all
 from feature_store.online.plan import Part
 from feature_store.reach import EVERYTHING, Reach
 from feature_store.tables import KEY, read_whole, scanned, table_of, with_derived
@@ -72,10 +72,10 @@ class KeyRange:
     """The wanted entities whose keys lie behind `after`, up to and with `last`; None for no end.
 
     Attributes:
-        prefix, by: what a key is made of.
+        ending, by: what a key is made of.
     """
 
-    prefix: bytes
+    ending: bytes
     by: tuple[str, ...]
     wanted: Wanted = Wanted()
     after: bytes = b""
@@ -83,7 +83,7 @@ class KeyRange:
 
     def holds(self, frame: pl.DataFrame) -> pl.Series:
         """See `Entities`."""
-        keys = encode_all(self.prefix, frame, self.by)
+        keys = encode_all(RECORDS, frame, self.by, self.ending)
         found = self.wanted.among(keys)
         if self.after:
             found &= keys > _one(self.after)
@@ -96,12 +96,12 @@ class KeyRange:
         return EVERYTHING if whole else Reach(entities=self)
 
 
-def key_ranges(part: Part, prefix: bytes, wanted: Wanted, lake: Lake, rows: int) -> list[KeyRange]:
+def key_ranges(part: Part, ending: bytes, wanted: Wanted, lake: Lake, rows: int) -> list[KeyRange]:
     """Ranges of about so many rows each; more where one entity has more.
 
     A part whose columns become known later is one range: its rows are put together from several tables.
     """
-    whole = KeyRange(prefix, part.by, wanted)
+    whole = KeyRange(ending, part.by, wanted)
     if lake.height(table_of(part.source)) <= rows or read_whole(part.source, [*part.by, *part.inputs]):
         return [whole]
     every = max(1, rows // _SAMPLED_A_RANGE)
@@ -118,7 +118,7 @@ def _sampled(whole: KeyRange, part: Part, lake: Lake, every: int) -> list[bytes]
     with lake.reading(table):
         rows = scanned(source, lake, part.by, whole.reach).filter(pl.col(KEY) % every == 0)
         found = rows.collect(engine="streaming")
-    keys = encode_all(whole.prefix, with_derived(source, found, part.by), part.by)
+    keys = encode_all(RECORDS, with_derived(source, found, part.by), part.by, whole.ending)
     return keys.drop_nulls().sort().to_list()
 
 

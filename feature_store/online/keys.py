@@ -1,8 +1,11 @@
 """An entity as bytes: the same for one question in Python and for a column of many, and different for different ones.
 
-Numbers have a fixed width and text its length before it (but for the last column of a key), so that no two keys of
-one view have the same bytes. LMDB takes 511 bytes: longer keys become their digest, padded to a length that
-no other key has.
+A record's key is its entity between `RECORDS` and the ending of its view. So all that is known of an entity lies
+together, and a read of several views finds it on one page.
+
+Numbers have a fixed width and text its length before it (but for the last column of a key), so that no two entities of
+one view have the same bytes. LMDB takes 511 bytes: longer entities become their digest, padded to a length that no
+other has.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ import pyarrow.compute as pc
 from feature_store.errors import ColumnTypeError
 
 Question = Mapping[str, Any]
+
+RECORDS = b"\x01"
+"""What the keys of all views' records begin with."""
 
 _LONGEST = 400
 _DIGESTED = 448
@@ -62,10 +68,10 @@ def encoder(prefix: bytes, types: Mapping[str, pl.DataType]) -> Callable[[Questi
     return composite
 
 
-def encode_all(prefix: bytes, rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+def encode_all(prefix: bytes, rows: pl.DataFrame, columns: Sequence[str], ending: bytes = b"") -> pl.Series:
     """The keys of many rows as binary, null where a column of the key is null."""
     if not columns:
-        return pl.repeat(prefix, rows.height, dtype=pl.Binary, eager=True)
+        return pl.repeat(prefix + ending, rows.height, dtype=pl.Binary, eager=True)
     parts: list[Any] = [pa.scalar(prefix, pa.large_binary())]
     for name in columns:
         encoded = _encoded(rows[name])
@@ -73,11 +79,12 @@ def encode_all(prefix: bytes, rows: pl.DataFrame, columns: Sequence[str]) -> pl.
             lengths = encoded.bin.size(unit="b").fill_null(0).cast(pl.UInt32).to_numpy().astype("<u4")
             parts.append(_fixed(lengths.view(np.uint8), 4))
         parts.append(encoded.to_arrow())
+    parts.append(pa.scalar(ending, pa.large_binary()))
     joined = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
     keys = pl.Series("_key", joined, dtype=pl.Binary)
-    if (keys.bin.size().max() or 0) > _LONGEST + len(prefix):  # type: ignore[operator]
-        cut = len(prefix)
-        texts = [None if key is None else prefix + _shortened(key[cut:]) for key in keys]
+    start, end = len(prefix), len(ending)
+    if (keys.bin.size().max() or 0) > start + _LONGEST + end:  # type: ignore[operator]
+        texts = [None if key is None else prefix + _shortened(key[start : len(key) - end]) + ending for key in keys]
         return pl.Series("_key", texts, dtype=pl.Binary)
     return keys
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,12 +87,12 @@ class LmdbStore:
             else:
                 return
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, ending: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """See `OnlineStore`."""
         start, found = prefix, True
         while found:
             page = self._page(start, prefix)
-            yield from page
+            yield from (record for record in page if record[0].endswith(ending))
             found = len(page) == _SCANNED_AT_ONCE
             start = page[-1][0] + b"\x00" if page else start
 
@@ -119,8 +121,9 @@ class LmdbStore:
             if put:
                 cursor = transaction.cursor()
                 # Behind the last key there is no page to search or split.
-                behind = not cursor.last() or cursor.key() < put[0][0]
-                cursor.putmulti(put, append=behind)
+                behind = bisect_right(put, cursor.key(), key=itemgetter(0)) if cursor.last() else 0
+                cursor.putmulti(put[:behind])
+                cursor.putmulti(put[behind:], append=True)
 
     def _grow(self, error: Exception) -> None:
         size = self._file.environment.info()["map_size"]

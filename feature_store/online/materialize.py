@@ -17,7 +17,7 @@ from feature_store.online.catalog import Build, Entry, Shape, entries, entry_key
 from feature_store.online.cells import as_datetime, as_microseconds
 from feature_store.online.errors import StoreAheadError, UnsupportedAggregateError
 from feature_store.online.key_ranges import ToldBy, Wanted, key_ranges
-from feature_store.online.keys import encode_all
+from feature_store.online.keys import RECORDS, encode_all
 from feature_store.online.plan import VIEW_BYTES, NewestRow, OnlineViews, Part
 from feature_store.online.sorted_rows import SortedRows
 from feature_store.online.store import Changes, OnlineStore
@@ -152,7 +152,7 @@ class _Run:
         # What is appended between this look and the next is seen by both, never by neither.
         heights = _heights(part, lake)
         shape = _shape(part, fact_types(source, lake, [*part.by, *part.inputs]), lake)
-        target = Build(_prefix(part, shape).hex(), shape, as_of, heights)
+        target = Build(_ending(part, shape).hex(), shape, as_of, heights)
         entry = Entry(part.told, source.name) if entry is None else entry
         for earlier in (entry.serving, entry.building):
             if earlier is not None:
@@ -161,12 +161,12 @@ class _Run:
 
     def chunks(self, lake: Lake, chunk_rows: int) -> Iterator[tuple[Changes, Progress]]:
         """Changes, and how far the run has come with them; the last ones say that it is through."""
-        prefix, types = bytes.fromhex(self._target.prefix), types_of(self._target.shape.inputs)
-        ranges = key_ranges(self._part, prefix, self._wanted, lake, _CHUNKS_A_RANGE * chunk_rows)
+        ending, types = bytes.fromhex(self._target.ending), types_of(self._target.shape.inputs)
+        ranges = key_ranges(self._part, ending, self._wanted, lake, _CHUNKS_A_RANGE * chunk_rows)
         told, done = self._part.told, 0
         for number, one in enumerate(ranges, start=1):
             versions = facts(self._part.source, lake, [*self._part.by, *self._part.inputs], one.reach)
-            rows = SortedRows.of(versions, prefix, self._part.by, self._target.as_of)
+            rows = SortedRows.of(versions, ending, self._part.by, self._target.as_of)
             del versions
             # The ranges to come are as large as those before.
             todo = (done + len(rows.event)) * len(ranges) // number
@@ -183,7 +183,7 @@ class _Run:
     @property
     def _updates(self) -> bool:
         """Whether records of these entities may be there already."""
-        return any(one is not None and one.prefix == self._target.prefix for one in _builds(self._entry))
+        return any(one is not None and one.ending == self._target.ending for one in _builds(self._entry))
 
     def _changes(self, records: list[tuple[bytes, bytes]], gone: Sequence[bytes], entry: Entry) -> Changes:
         return Changes([*records, (entry_key(self._part.view), entry.encoded())], gone)
@@ -205,7 +205,7 @@ def _builds(entry: Entry) -> tuple[Build | None, Build | None]:
 
 def _wanted(part: Part, entry: Entry, target: Build, lake: Lake) -> Wanted:
     """The entities whose records must be written."""
-    serving, building = (one if one is not None and one.prefix == target.prefix else None for one in _builds(entry))
+    serving, building = (one if one is not None and one.ending == target.ending else None for one in _builds(entry))
     keys = None if serving is None else _changed(part, serving, target, lake)
     if building is None:
         return Wanted(keys)
@@ -216,7 +216,7 @@ def _wanted(part: Part, entry: Entry, target: Build, lake: Lake) -> Wanted:
 def _changed(part: Part, since: Build, target: Build, lake: Lake) -> pl.Series:
     """The keys of all entities that a row has ever told about which was ingested, or became available, since then."""
     told = facts(part.source, lake, part.by, Reach(entities=ToldBy(_changed_rows(since, target, lake))))
-    return encode_all(bytes.fromhex(target.prefix), told, part.by).drop_nulls().unique()
+    return encode_all(RECORDS, told, part.by, bytes.fromhex(target.ending)).drop_nulls().unique()
 
 
 def _changed_rows(since: Build, target: Build, lake: Lake) -> pl.Series:
@@ -269,6 +269,6 @@ def _answer_types(part: Part, types: Mapping[str, pl.DataType]) -> dict[str, str
     return dict(zip(part.names, answers * len(part.over), strict=True))
 
 
-def _prefix(part: Part, shape: Shape) -> bytes:
+def _ending(part: Part, shape: Shape) -> bytes:
     types = json.dumps([shape.key, shape.inputs], sort_keys=True).encode()
-    return b"\x01" + blake2b(part.view + types, digest_size=VIEW_BYTES - 1).digest()
+    return blake2b(part.view + types, digest_size=VIEW_BYTES).digest()

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.online.keys import NoEntity, Question, encoder
+from feature_store.online.keys import RECORDS, NoEntity, Question, encoder
 from feature_store.online.store import OnlineStore
 
 Row = tuple[Any, ...]
@@ -27,10 +27,10 @@ def one_question(
 
     Args:
         key: the columns of the entity that all parts are about, with their types.
-        parts: of each the prefix of its keys, and what reads its records.
+        parts: of each the ending of its keys, and what reads its records.
     """
-    encode, get_many = encoder(b"", key), store.get_many
-    prefixes = [prefix for prefix, _ in parts]
+    encode, get_many = encoder(RECORDS, key), store.get_many
+    endings = [ending for ending, _ in parts]
     placed = list(enumerate(quick for _, quick in parts))
 
     def values(question: Question, at: int) -> Row | None:
@@ -38,7 +38,7 @@ def one_question(
             entity = encode(question)
         except (NoEntity, KeyError):
             return None
-        raws = get_many([prefix + entity for prefix in prefixes])
+        raws = get_many([entity + ending for ending in endings])
         row: Row = ()
         for place, quick in placed:
             raw = raws[place]

@@ -15,7 +15,7 @@ class Presence:
 
     def __init__(self, online: OnlineViews, builds: Sequence[Build], store: OnlineStore) -> None:
         self._parts, self._store = online.parts, store
-        self._prefixes = [build.prefix for build in builds]
+        self._endings = [build.ending for build in builds]
         self._keys = [entry_key(part.view) for part in self._parts]
         self._seen: list[bytes | None] = []
 
@@ -29,8 +29,8 @@ class Presence:
         if now == self._seen:
             return
         found = entries(self._parts, self._store)
-        serving = [None if entry is None or entry.serving is None else entry.serving.prefix for entry in found]
-        gone = {part.told for part, one, made in zip(self._parts, serving, self._prefixes, strict=True) if one != made}
+        serving = [None if entry is None or entry.serving is None else entry.serving.ending for entry in found]
+        gone = {part.told for part, one, made in zip(self._parts, serving, self._endings, strict=True) if one != made}
         if gone:
             raise ViewNotMaterializedError(gone, repr(self._store))
         self._seen = now

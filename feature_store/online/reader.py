@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,7 @@ from feature_store.online.answers import OnlineFeatures, Status, Statuses
 from feature_store.online.catalog import Build, entries, types_of
 from feature_store.online.cells import as_microseconds
 from feature_store.online.errors import ViewNotMaterializedError
-from feature_store.online.keys import NoEntity, Question, encoder
+from feature_store.online.keys import RECORDS, NoEntity, Question, encoder
 from feature_store.online.newest_answers import NewestAnswers
 from feature_store.online.one_question import nothing_at_once, one_question
 from feature_store.online.own_rows import OwnRows
@@ -27,7 +28,7 @@ from feature_store.online.store import OnlineStore
 from feature_store.online.window_answers import WindowAnswers
 from feature_store.transforms import transformed
 
-_NOWHERE = b"\x02"
+_NOWHERE = b"\x02"  # no record begins so
 _UTC = pl.Datetime("us", "UTC")
 
 Row = tuple[Any, ...]
@@ -38,12 +39,12 @@ class _Looked:
     """How one part is looked up and answered.
 
     Attributes:
-        prefix: what its keys begin with.
-        encode: the rest of a question's key; one and the same function for parts about the same entity.
+        ending: what its keys end with.
+        encode: the start of a question's key; one and the same function for parts about the same entity.
     """
 
     part: Part
-    prefix: bytes
+    ending: bytes
     encode: Callable[[Question], bytes]
     answers: NewestAnswers | WindowAnswers
     types: Mapping[str, pl.DataType]
@@ -163,16 +164,16 @@ class OnlineReader:
                 raise ColumnTypeError("questions", name, got=self._types[name], expected=dtype)
         inputs, types = types_of(build.shape.inputs), types_of(build.shape.features)
         answers = NewestAnswers(part, inputs) if isinstance(part, NewestRow) else WindowAnswers(part, inputs, types)
-        encode = encoders.setdefault(tuple(key.items()), encoder(b"", key))
-        return _Looked(part, bytes.fromhex(build.prefix), encode, answers, types)
+        encode = encoders.setdefault(tuple(key.items()), encoder(RECORDS, key))
+        return _Looked(part, bytes.fromhex(build.ending), encode, answers, types)
 
     def _short_way(self, builds: Sequence[Build]) -> Callable[[Question, int], Row | None]:
         keys = [types_of(build.shape.key) for build in builds]
         if not self._plain or self._own is not None or any(key != keys[0] for key in keys):
             return nothing_at_once
-        prefixes = [bytes.fromhex(build.prefix) for build in builds]
+        endings = [bytes.fromhex(build.ending) for build in builds]
         quick = [one.answers.quick for one in self._looked]
-        return one_question(keys[0], list(zip(prefixes, quick, strict=True)), self._store)
+        return one_question(keys[0], list(zip(endings, quick, strict=True)), self._store)
 
     def _brought(self, questions: Sequence[Question], as_of: datetime) -> list[Row]:
         """What questions bring, and what is made of that alone."""
@@ -186,31 +187,33 @@ class OnlineReader:
 
     def _from_store(self, questions: Sequence[Question], at: int) -> tuple[list[Row], dict[int, dict[str, Status]]]:
         """The values of all parts one after the other."""
-        raws = self._store.get_many(self._keys(questions))
+        keys, places = self._keys(questions)
+        raws = self._store.get_many(keys)
         if None in raws:
             self._presence.check()
         own = None if self._own is None else self._own.asked(questions)
-        count = len(questions)
-        rows: list[Row] | None = None if self._looked else [()] * count
+        rows: list[Row] | None = None if self._looked else [()] * len(questions)
         odd: dict[int, dict[str, Status]] = {}
-        for number, one in enumerate(self._looked):
-            found, statuses = one.answers.answers(raws[number * count : (number + 1) * count], at, own)
+        for one, place in zip(self._looked, places, strict=True):
+            found, statuses = one.answers.answers(raws[place], at, own)
             rows = found if rows is None else [left + right for left, right in zip(rows, found, strict=True)]
             if statuses:
                 _note(odd, one.part, statuses)
         return rows or [], odd
 
-    def _keys(self, questions: Sequence[Question]) -> list[bytes]:
-        """The keys of all parts one after the other; an entity is encoded once for neighbours that are about it."""
+    def _keys(self, questions: Sequence[Question]) -> tuple[list[bytes], list[slice]]:
+        """The keys of all parts, and where those of each part are.
+
+        What neighbouring parts know of an entity stands together in the store, and is asked for together.
+        """
         keys: list[bytes] = []
-        encode: Callable[[Question], bytes] | None = None
-        entities: list[bytes | None] = []
-        for one in self._looked:
-            if one.encode is not encode:
-                encode, entities = one.encode, _entities(one, questions)
-            prefix = one.prefix
-            keys += [_NOWHERE if entity is None else prefix + entity for entity in entities]
-        return keys
+        places: list[slice] = []
+        for _, group in groupby(self._looked, key=attrgetter("encode")):
+            parts = list(group)
+            endings, begin = [one.ending for one in parts], len(keys)
+            keys += [entity + ending for entity in _entities(parts[0], questions) for ending in endings]
+            places += [slice(begin + number, len(keys), len(parts)) for number in range(len(parts))]
+        return keys, places
 
 
 def _builds(online: OnlineViews, store: OnlineStore) -> list[Build]:
@@ -237,7 +240,7 @@ def _arrangement(places: Sequence[int]) -> Callable[[Row], Row]:
     return itemgetter(*places)
 
 
-def _entities(one: _Looked, questions: Sequence[Question]) -> list[bytes | None]:
+def _entities(one: _Looked, questions: Sequence[Question]) -> list[bytes]:
     encode = one.encode
     try:
         return [encode(question) for question in questions]
@@ -245,11 +248,11 @@ def _entities(one: _Looked, questions: Sequence[Question]) -> list[bytes | None]
         return [_entity(one, question) for question in questions]
 
 
-def _entity(one: _Looked, question: Question) -> bytes | None:
+def _entity(one: _Looked, question: Question) -> bytes:
     try:
         return one.encode(question)
     except NoEntity:
-        return None
+        return _NOWHERE
     except KeyError as error:
         raise MissingColumnsError(f"questions for {one.part.told}", [error.args[0]], question) from error
 

@@ -89,12 +89,12 @@ class RedisStore:
         self._asked(pipeline.execute)
         self._keep_lock()
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, ending: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """See `OnlineStore`."""
         cursor, cut = 0, len(self._name)
-        pattern = b"".join(b"\\" + bytes([one]) if one in b"*?[]\\^-" else bytes([one]) for one in self._name + prefix)
+        pattern = _literally(self._name + prefix) + b"*" + _literally(ending)
         while True:
-            cursor, keys = self._page(cursor, pattern + b"*")
+            cursor, keys = self._page(cursor, pattern)
             found = [key[cut:] for key in keys]
             for key, record in zip(found, self.get_many(found), strict=True):
                 if record is not None:
@@ -161,3 +161,8 @@ class RedisStore:
             self.write(Changes(put=[(FORMAT_KEY, str(FORMAT).encode())]))
         elif found is not None and found != str(FORMAT).encode():
             raise StoreVersionError(repr(self), found.decode(errors="replace"), FORMAT)
+
+
+def _literally(text: bytes) -> bytes:
+    """A text as a pattern that only it matches."""
+    return b"".join(b"\\" + bytes([one]) if one in b"*?[]\\^-" else bytes([one]) for one in text)

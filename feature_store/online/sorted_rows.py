@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from feature_store.online.keys import encode_all
+from feature_store.online.keys import RECORDS, encode_all
 from feature_store.tables import KEY, ROW, superseded
 from feature_store.timeline import Ints, moments
 
@@ -39,10 +39,10 @@ class SortedRows:
     as_of: int
 
     @classmethod
-    def of(cls, facts: pl.DataFrame, prefix: bytes, by: Sequence[str], as_of: int) -> SortedRows:
+    def of(cls, facts: pl.DataFrame, ending: bytes, by: Sequence[str], as_of: int) -> SortedRows:
         """The versions that were available at `as_of` and have an entity, from `tables.facts`."""
         rows = superseded(facts)
-        rows = rows.with_columns(encode_all(prefix, rows, by).alias(ENTITY))
+        rows = rows.with_columns(encode_all(RECORDS, rows, by, ending).alias(ENTITY))
         late = moments(rows["available_at"]) > as_of
         if late.any() or rows[ENTITY].null_count():
             rows = rows.filter(pl.Series(~late) & pl.col(ENTITY).is_not_null())

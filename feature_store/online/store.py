@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-FORMAT = 2
+FORMAT = 3
 """The layout of records and catalog. A store of another one is refused: it is made again by `materialize`."""
 
 FORMAT_KEY = b"\x00format"
@@ -42,8 +42,11 @@ class OnlineStore(Protocol):
             StoreFullError: the disk, the map or the memory is full; nothing was changed.
         """
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All records under a prefix, without keeping writers waiting; what is written meanwhile may be seen or not."""
+    def scan(self, prefix: bytes, ending: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All records whose keys begin and end so, without keeping writers waiting.
+
+        What is written meanwhile may be seen or not. All keys with that beginning are looked at, however few end so.
+        """
 
     def writing(self) -> AbstractContextManager[object]:
         """A lock that one writer of all processes holds at a time; a killed writer's is given up.

@@ -11,6 +11,7 @@ from itertools import islice
 from feature_store.online import newest_rows, window_records
 from feature_store.online.catalog import Build, Entry, entries, entry_key, every_entry, types_of
 from feature_store.online.cells import as_microseconds
+from feature_store.online.keys import RECORDS
 from feature_store.online.newest_rows import Layout
 from feature_store.online.plan import NewestRow, OnlineViews, Part
 from feature_store.online.store import Changes, OnlineStore
@@ -37,7 +38,7 @@ def expire(online: OnlineViews, store: OnlineStore, *, as_of: datetime) -> int:
 
 def _expired(part: Part, build: Build, store: OnlineStore, moment: int) -> Iterator[bytes]:
     last = _last_answer(part, build)
-    for key, raw in store.scan(bytes.fromhex(build.prefix)):
+    for key, raw in store.scan(RECORDS, bytes.fromhex(build.ending)):
         if last(raw) < moment:
             yield key
 
@@ -72,8 +73,8 @@ def remove(views: Collection[bytes], store: OnlineStore) -> list[str]:
             continue
         # No reader may take a record that is removed already for an entity that nobody knows.
         store.write(Changes(put=[(entry_key(view), _closed(entry).encoded())]))
-        for prefix in {build.prefix for build in (entry.serving, entry.building) if build is not None}:
-            _delete((key for key, _ in store.scan(bytes.fromhex(prefix))), store)
+        for ending in {build.ending for build in (entry.serving, entry.building) if build is not None}:
+            _delete((key for key, _ in store.scan(RECORDS, bytes.fromhex(ending))), store)
         store.write(Changes(delete=[entry_key(view)]))
         told.append(entry.told)
     return sorted(told)
@@ -81,7 +82,7 @@ def remove(views: Collection[bytes], store: OnlineStore) -> list[str]:
 
 def _closed(entry: Entry) -> Entry:
     """The entry while its records are removed: not to be read, and found again after a crash."""
-    if entry.serving is None or (entry.building is not None and entry.building.prefix != entry.serving.prefix):
+    if entry.serving is None or (entry.building is not None and entry.building.ending != entry.serving.ending):
         return entry
     return replace(entry, serving=None, building=replace(entry.serving, reached=""))
 

@@ -16,6 +16,7 @@ from feature_store.online.answers import Status
 from feature_store.online.catalog import entries, entry_key
 from feature_store.online.claims import claim, expire_daily, release
 from feature_store.online.errors import ViewNotMaterializedError
+from feature_store.online.keys import RECORDS
 from feature_store.online.materialize import materialize, materializing
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
@@ -106,8 +107,8 @@ def test_a_removal_that_was_killed_leaves_nothing_to_be_read_and_is_made_up_for(
     reader = OnlineReader(NEWEST, open_store(readonly=True), types=TYPES)
     (part,) = NEWEST.parts
     (entry,) = entries([part], store)
-    prefix = bytes.fromhex(entry.serving.prefix)
-    first = next(key for key, _ in store.scan(prefix))
+    ending = bytes.fromhex(entry.serving.ending)
+    first = next(key for key, _ in store.scan(RECORDS, ending))
     closed = replace(entry, serving=None, building=entry.serving)
 
     store.write(Changes(put=[(entry_key(part.view), closed.encoded())], delete=[first]))
@@ -115,7 +116,7 @@ def test_a_removal_that_was_killed_leaves_nothing_to_be_read_and_is_made_up_for(
     with pytest.raises(ViewNotMaterializedError):
         reader.read([{"meter": 1}, {"meter": 2}], at(0))
     assert release("rain", [], store) == ["latest(meters)"]
-    assert list(store.scan(prefix)) == []
+    assert list(store.scan(RECORDS, ending)) == []
     materialize(NEWEST, lake, store, as_of=at(0))
     assert flow_of(NEWEST, store, 0) == 2.0
 

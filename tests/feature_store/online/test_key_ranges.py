@@ -13,7 +13,7 @@ from feature_store.ingest import ingest_batch
 from feature_store.lake import Lake
 from feature_store.online import materialize as materialize_module
 from feature_store.online.key_ranges import KeyRange, Wanted, key_ranges
-from feature_store.online.keys import encode_all
+from feature_store.online.keys import RECORDS, encode_all
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
@@ -22,7 +22,7 @@ from feature_store.source import Source
 from feature_store.spine import every, seen
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
-PREFIX = b"\x01prefix."
+ENDING = b"a view.."
 METERS, HOURS = 2_000, 5
 EVERY_ENTITY = Wanted()
 
@@ -52,7 +52,7 @@ def cut(lake: Lake, frame: pl.DataFrame, most: int, wanted: Wanted = EVERY_ENTIT
     source = meters_source()
     ingest_batch(source, frame, lake, as_of=START + timedelta(days=900), batch="1")
     (part,) = OnlineViews([latest(source, "flow", ttl="99d")], every("06:00", seen(source, within="7d"))).parts
-    ranges = key_ranges(part, PREFIX, wanted, lake, most)
+    ranges = key_ranges(part, ENDING, wanted, lake, most)
     held = pl.DataFrame({str(number): one.holds(frame) for number, one in enumerate(ranges)})
     assert held.select(pl.sum_horizontal(pl.all())).to_series().max() == 1
     return ranges, [held[name].sum() for name in held.columns]
@@ -79,14 +79,14 @@ def test_an_entity_with_many_rows_stays_whole(lake):
 
 
 def test_of_few_wanted_entities_there_is_one_range(lake):
-    some = encode_all(PREFIX, pl.DataFrame({"meter": [3, 1999]}), ["meter"])
+    some = encode_all(RECORDS, pl.DataFrame({"meter": [3, 1999]}), ["meter"], ENDING)
     _, heights = cut(lake, rows(), 1_000, Wanted(keys=some))
     assert heights == [2 * HOURS]
 
 
 def test_behind_a_key_and_besides_others(lake):
     meters = pl.DataFrame({"meter": range(METERS)})
-    keys = encode_all(PREFIX, meters, ["meter"])
+    keys = encode_all(RECORDS, meters, ["meter"], ENDING)
     _, heights = cut(lake, rows(), 10_000, Wanted(behind=keys[METERS - 3], besides=keys[:4]))
     assert heights == [(2 + 4) * HOURS]
 
@@ -94,7 +94,7 @@ def test_behind_a_key_and_besides_others(lake):
 def test_rows_without_an_entity_are_in_no_range(lake):
     _, heights = cut(lake, rows(), 1_000)
     nameless = pl.DataFrame({"meter": pl.Series([None], dtype=pl.Int64)})
-    assert nameless.filter(KeyRange(PREFIX, ("meter",), after=b"a").holds(nameless)).is_empty()
+    assert nameless.filter(KeyRange(ENDING, ("meter",), after=b"a").holds(nameless)).is_empty()
     assert len(heights) > 1
 
 
@@ -103,7 +103,7 @@ def test_columns_that_become_known_later_are_put_together_in_one_range(lake):
     frame = rows().with_columns(checked=pl.col("hour") + pl.duration(hours=1))
     ingest_batch(source, frame, lake, as_of=START + timedelta(days=9), batch="1")
     (part,) = OnlineViews([latest(source, "flow", ttl="99d")], every("06:00", seen(source, within="7d"))).parts
-    assert len(key_ranges(part, PREFIX, Wanted(), lake, 1_000)) == 1
+    assert len(key_ranges(part, ENDING, Wanted(), lake, 1_000)) == 1
 
 
 def test_a_run_never_holds_more_than_a_range(lake, tmp_path, monkeypatch):

@@ -42,14 +42,17 @@ def test_a_batch_puts_replaces_and_deletes(open_store) -> None:
     assert store.get_many([b"\x01a", b"\x01b", b"\x01c"]) == [None, b"22", b""]
 
 
-def test_a_scan_finds_every_record_under_a_prefix_whatever_bytes_it_has(open_store) -> None:
+def test_a_scan_finds_every_record_that_begins_and_ends_so_whatever_bytes_it_has(open_store) -> None:
     store = open_store()
     odd = [b"\x01*[a-z]?\\", b"\x01*[a-z]?\\more", b"\x01b"]
     store.write(Changes(put=[(key, b"x") for key in [*KEYS, *odd]]))
 
     assert sorted(store.scan(b"\x01view")) == [(key, b"x") for key in KEYS]
     assert sorted(store.scan(b"\x01*[a-z]?\\")) == [(key, b"x") for key in odd[:2]]
+    assert sorted(store.scan(b"\x01", b"?\\")) == [(odd[0], b"x")]
+    assert sorted(store.scan(b"\x01*", b"?\\more")) == [(odd[1], b"x")]
     assert list(store.scan(b"\x01nothing")) == []
+    assert list(store.scan(b"\x01b", b"nothing")) == []
 
 
 def test_what_one_writes_another_reads_at_once(open_store) -> None:
@@ -87,7 +90,7 @@ def test_a_second_writer_waits_and_then_says_who_is_in_the_way(open_store) -> No
 def test_records_of_another_version_are_refused(open_store) -> None:
     open_store().write(Changes(put=[(FORMAT_KEY, b"999")]))
 
-    with pytest.raises(StoreVersionError, match="has format 999, and this version reads 2"):
+    with pytest.raises(StoreVersionError, match="has format 999, and this version reads 3"):
         open_store()
 
 
