@@ -36,7 +36,7 @@ from lifecycle.worth import (
 from modeling.attribution import attributions
 from monitoring.attribution_drift import attribution_drift, changed_effects, models_apart
 from monitoring.clients import odd_clients
-from monitoring.estimation import estimates, reconciled
+from monitoring.estimation import Past, estimates, reconciled, stated
 from monitoring.fairness import fairness_gaps
 from monitoring.instruments import Instruments
 from monitoring.labels import LabelledRows, LabelState, coverage
@@ -79,9 +79,11 @@ def measure_worth(
     model = step.model
     known = labelled(model, watched(model, asked, step.as_of))
     instruments = champion.instruments
+    past = reconciled_under(champion, earlier)
+    pairs = _reconciled(step, champion, asked, past)
     return Worth(
-        estimated=estimated(step, instruments, current),
-        reconciled=_reconciled(step, champion, known, earlier),
+        estimated=stated(estimated(step, instruments, current), {**past, step.as_of: pairs}),
+        reconciled=pairs,
         revised=revised(step, asked),
         calibration=calibrated(model, known),
         segments=weakest(model, known, instruments),
@@ -126,26 +128,30 @@ def window_of(step: Step) -> Window:
 
 
 def estimated(step: Step, instruments: Instruments | None, current: pl.DataFrame) -> tuple[EstimatedPerformance, ...]:
-    """Every metric of the current window without its labels."""
+    """Every metric of the current window without its labels, with intervals of chance alone."""
     features = stored_input(current, step.model) if current.height else pd.DataFrame()
     predictions = current["prediction"].to_numpy() if current.height else np.empty(0)
     return estimates(instruments, features, predictions, window=window_of(step), task=step.model.task)
 
 
-def _reconciled(
-    step: Step, champion: Reign, known: LabelledRows | None, earlier: Sequence[Evidence]
-) -> tuple[Reconciliation, ...]:
-    if known is None or champion.instruments is None:
-        return ()
-    model = step.model
-    window = Window.before(step.as_of - model.wait, model.performance_length)
-    stated = estimates(champion.instruments, known.features, known.predictions, window=window, task=model.task)
-    past = [
-        one.worth.reconciled
+def reconciled_under(champion: Reign, earlier: Sequence[Evidence]) -> Past:
+    """What was reconciled of the champion's version in earlier windows, by the moment it was recorded at."""
+    return {
+        one.as_of: one.worth.reconciled
         for one in earlier
         if one.worth and one.champion and one.champion.version == champion.epoch.version
-    ]
-    return reconciled(stated, realised_values(model, known), past)
+    }
+
+
+def _reconciled(step: Step, champion: Reign, asked: pl.DataFrame, past: Past) -> tuple[Reconciliation, ...]:
+    """The newest fully labelled window, as long as those that are estimated: their errors are of one size."""
+    model = step.model
+    window = Window.before(step.as_of - model.wait, step.loop.policy_of(model).every)
+    known = labelled(model, asked.filter(_inside(window)) if asked.height else asked)
+    if known is None or champion.instruments is None:
+        return ()
+    found = estimates(champion.instruments, known.features, known.predictions, window=window, task=model.task)
+    return reconciled(stated(found, past), realised_values(model, known), past)
 
 
 def realised_values(model: Model, known: LabelledRows) -> Mapping[str, float]:

@@ -55,12 +55,9 @@ def _limits(name: str, estimate: Estimate, *, limits: bool = True) -> dict[str, 
 
 def told(worth: Worth, metric: str) -> dict[str, object]:
     """A few lines for a person."""
-    stated = next((one for one in worth.estimated if one.metric == metric), None)
     weak = [one.segment for one in worth.segments if one.weak]
     facts: dict[str, object] = {
-        "estimated": f"{metric} {stated.estimate}, blind to {stated.blind_to}"
-        if stated and stated.estimate
-        else f"unknown: {stated.note if stated else f'{metric} cannot be estimated without labels'}",
+        "estimated": _estimate_told(worth, metric),
         "weak segments": ", ".join(weak) or "none found",
     }
     found = worth.outliers
@@ -71,6 +68,16 @@ def told(worth: Worth, metric: str) -> dict[str, object]:
     if worth.clients:
         facts["clients"] = ", ".join(one.client for one in worth.clients)
     return facts
+
+
+def _estimate_told(worth: Worth, metric: str) -> str:
+    """The estimate, what it cannot see, and what its interval was learned from."""
+    stated = next((one for one in worth.estimated if one.metric == metric), None)
+    if stated is None:
+        return f"unknown: {metric} cannot be estimated without labels"
+    if stated.estimate is None:
+        return f"unknown: {stated.note}"
+    return f"{metric} {stated.estimate}, blind to {stated.blind_to}; {stated.basis}"
 
 
 @task(name="show worth", cache_policy=NO_CACHE)

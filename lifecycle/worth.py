@@ -13,6 +13,26 @@ from lifecycle.moments import Window
 
 
 @dataclass(frozen=True, slots=True)
+class IntervalBasis:
+    """What the interval of an estimate rests on.
+
+    Attributes:
+        deviation: standard deviation of the realised value around the estimate by chance alone, in units of the metric.
+        reach: how many of these lie between the estimate and its limits.
+        windows: reconciled windows of the version that were known and learned from; with 0 it is chance alone.
+    """
+
+    deviation: float
+    reach: float
+    windows: int
+
+    def __str__(self) -> str:
+        if not self.windows:
+            return "interval from chance alone, no window is reconciled yet"
+        return f"interval from {self.windows} reconciled window{'s' * (self.windows > 1)}"
+
+
+@dataclass(frozen=True, slots=True)
 class EstimatedPerformance:
     """A metric of the window without its labels.
 
@@ -20,6 +40,7 @@ class EstimatedPerformance:
         method: `cbpe` (confidence-based, for classes) or `dle` (direct loss, for numbers).
         estimate: expected value and the interval in which the realised one is expected; none with a `note`.
         blind_to: what the method cannot see. Where the meaning of the features changed, the estimate stays as it was.
+        basis: of the interval; none without an estimate, and in records from before intervals learned.
     """
 
     metric: str
@@ -28,6 +49,7 @@ class EstimatedPerformance:
     estimate: Estimate | None
     note: str = ""
     blind_to: str = "concept drift"
+    basis: IntervalBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +57,11 @@ class Reconciliation:
     """What was estimated without labels, beside what the labels then said of the same rows.
 
     Attributes:
+        estimated: with the interval that was stated at the end of the window, or would have been.
         windows: how many windows of this version were reconciled so far, this one included.
         bias: mean of realised minus estimated over them.
         covered: share of them with the realised value inside the stated interval.
+        basis: of that interval; none in records from before intervals learned.
     """
 
     metric: str
@@ -47,6 +71,7 @@ class Reconciliation:
     windows: int
     bias: float
     covered: float
+    basis: IntervalBasis | None = None
 
     @property
     def within(self) -> bool:
@@ -213,7 +238,7 @@ class Worth:
 
     Attributes:
         estimated: the current window without labels, one entry a metric.
-        reconciled: the newest fully labelled window, estimated and realised.
+        reconciled: the newest fully labelled window as long as the current one, estimated and realised.
         revised: windows whose labels are still arriving, oldest first.
         calibration: on the newest fully labelled window; none for a regression.
         segments: declared slices, then the weakest of those searched for.

@@ -90,14 +90,18 @@ def pages(loop: Any) -> set[str]:
     return {file.path for file in client.list_artifacts(runs[0].info.run_id, "worth")}
 
 
-def test_a_meaning_that_turned_is_named_by_the_labels_while_the_estimate_stays_blind(
+def test_a_meaning_that_turned_is_named_by_the_labels_while_the_estimate_stays_blind_and_its_interval_learns(
     walked: Callable[..., Any],
 ) -> None:
-    (_, worth), _, _ = walked(Shape(weeks=10, rows=8000, flip_from=7), 8, 9)
+    (before, worth), _, _ = walked(Shape(weeks=10, rows=8000, flip_from=7), 8, 9)
 
     (brier,) = [pair for pair in worth.reconciled if pair.metric == "brier"]
     assert not brier.within
-    assert brier.realised > brier.estimated.high + 0.2
+    assert brier.realised > brier.estimated.value + 0.2
+    unwarned, warned = (next(one for one in said.estimated if one.metric == "brier") for said in (before, worth))
+    assert warned.estimate.value == pytest.approx(unwarned.estimate.value, abs=0.05)
+    assert (unwarned.basis.windows, warned.basis.windows) == (1, 2)
+    assert warned.estimate.low <= brier.realised <= warned.estimate.high
     changed = worth.attributions[0]
     assert changed.findings[0].column == "signal"
     assert changed.note == "changed: signal"

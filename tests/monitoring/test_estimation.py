@@ -1,20 +1,22 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lifecycle.moments import Window
-from lifecycle.worth import Reconciliation
+from lifecycle.records import from_plain, to_plain
+from lifecycle.worth import Reconciliation, Worth
 from monitoring.confidence import learn_confidence
 from monitoring.error_model import learn_errors
 from monitoring.errors import UnreadableInstrumentsError
-from monitoring.estimation import estimates, reconciled
+from monitoring.estimation import estimates, reconciled, stated
 from monitoring.expected_metrics import METRICS, expected
 from monitoring.instruments import Instruments
 from monitoring.labels import LabelledRows
 
 WINDOW = Window(datetime(2021, 3, 1, tzinfo=UTC), datetime(2021, 3, 8, tzinfo=UTC))
+WEEK = timedelta(days=7)
 
 
 def classes(rows, *, seed=0, shift=0.0, sure=1.0, days=28, shock=0.0):
@@ -253,15 +255,84 @@ def test_too_little_to_learn_from_is_said_and_not_guessed(change):
 def test_estimates_are_held_against_what_the_labels_say_and_the_history_is_kept():
     known = rows_of_classes()
     instruments = Instruments.learn(known, seed=0)
-    stated = told(instruments, known.predictions)
-    accuracy = next(one.estimate for one in stated if one.metric == "accuracy")
-    earlier = Reconciliation(
-        "accuracy", Window(WINDOW.start, WINDOW.start), accuracy, accuracy.value - 0.3, 1, -0.3, 0.0
-    )
+    found = told(instruments, known.predictions)
+    accuracy = next(one.estimate for one in found if one.metric == "accuracy")
+    earlier = missed_by(accuracy, 0.3, before=1)
+    past = {WINDOW.end: (earlier,), WINDOW.end + WEEK: (earlier,)}
 
-    (found,) = reconciled(stated, {"accuracy": accuracy.value + 0.001, "r2": 1.0}, [(earlier,), (earlier,)])
+    (pair,) = reconciled(stated(found, {}), {"accuracy": accuracy.value + 0.001, "r2": 1.0}, past)
 
-    assert found.within
-    assert found.windows == 2
-    assert found.bias == pytest.approx((0.001 - 0.3) / 2)
-    assert found.covered == 0.5
+    assert pair.within
+    assert pair.windows == 2
+    assert pair.bias == pytest.approx((0.001 - 0.3) / 2)
+    assert pair.covered == 0.5
+    assert pair.basis.windows == 0
+
+
+def missed_by(estimate, distance, *, before):
+    """A window so many weeks earlier, recorded without a basis, whose realised value lay so far below the estimate."""
+    window = Window(WINDOW.start - before * WEEK, WINDOW.end - before * WEEK)
+    return Reconciliation("accuracy", window, estimate, estimate.value - distance, 1, -distance, 0.0)
+
+
+def accuracy_of(found):
+    return next(one for one in found if one.metric == "accuracy")
+
+
+def test_the_stated_interval_takes_in_what_was_missed_before_in_old_records_too():
+    instruments = Instruments.learn(rows_of_classes(), seed=0)
+    chance = accuracy_of(told(instruments, classes(3000, seed=9)[0]))
+    missed = missed_by(chance.estimate, 0.05, before=1)
+
+    found = accuracy_of(stated((chance,), {WINDOW.end: (missed,)}))
+
+    assert found.estimate.value == chance.estimate.value
+    assert found.estimate.high - found.estimate.value > 0.05
+    assert found.estimate.low == pytest.approx(2 * found.estimate.value - found.estimate.high)
+    assert (found.basis.windows, str(found.basis)) == (1, "interval from 1 reconciled window")
+
+
+def test_without_reconciled_windows_the_interval_is_of_chance_alone_and_says_so():
+    instruments = Instruments.learn(rows_of_classes(), seed=0)
+    chance = told(instruments, classes(3000, seed=9)[0])
+
+    found = stated(chance, {})
+
+    assert accuracy_of(found).estimate.low == pytest.approx(accuracy_of(chance).estimate.low)
+    assert accuracy_of(found).estimate.high == pytest.approx(accuracy_of(chance).estimate.high)
+    assert str(accuracy_of(found).basis) == "interval from chance alone, no window is reconciled yet"
+
+
+def test_what_became_known_after_the_window_does_not_change_what_was_stated_of_it():
+    instruments = Instruments.learn(rows_of_classes(), seed=0)
+    chance = accuracy_of(told(instruments, classes(3000, seed=9)[0]))
+    known, later = missed_by(chance.estimate, 0.02, before=2), missed_by(chance.estimate, 0.4, before=1)
+    revised = missed_by(chance.estimate, 0.3, before=2)
+
+    before = stated((chance,), {WINDOW.end: (known,)})
+    after = stated((chance,), {WINDOW.end: (known,), WINDOW.end + WEEK: (later, revised)})
+
+    assert before == after
+
+
+def test_limits_stay_where_the_metric_can_be():
+    instruments = Instruments.learn(rows_of_classes(), seed=0)
+    chance = accuracy_of(told(instruments, classes(3000, seed=9)[0]))
+
+    (found,) = stated((chance,), {WINDOW.end: (missed_by(chance.estimate, 0.9, before=1),)})
+
+    assert (found.estimate.low, found.estimate.high) == (0.0, 1.0)
+    assert found.basis.reach * found.basis.deviation > 0.9
+
+
+def test_records_from_before_intervals_learned_are_read_and_are_learned_from():
+    instruments = Instruments.learn(rows_of_classes(), seed=0)
+    chance = accuracy_of(told(instruments, classes(3000, seed=9)[0]))
+    plain = to_plain(Worth(estimated=(chance,), reconciled=(missed_by(chance.estimate, 0.05, before=1),)))
+    for one in (*plain["estimated"], *plain["reconciled"]):
+        del one["basis"]
+
+    old = from_plain(Worth, plain)
+
+    assert (old.estimated[0].basis, old.reconciled[0].basis) == (None, None)
+    assert accuracy_of(stated((chance,), {WINDOW.end: old.reconciled})).basis.windows == 1
