@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,20 @@ def test_a_meaning_that_turned_is_named_by_the_labels_while_the_estimate_stays_b
     changed = worth.attributions[0]
     assert changed.findings[0].column == "signal"
     assert changed.note == "changed: signal"
+
+
+def test_the_window_that_is_held_against_its_labels_is_as_long_as_the_one_that_is_estimated(
+    walked: Callable[..., Any],
+) -> None:
+    (_, worth), loop, model = walked(Shape(weeks=10, rows=6000), 8, 8 + 2 / 7, policy='Policy(every="2d")')
+
+    (pair,) = [one for one in worth.reconciled if one.metric == "brier"]
+    (stated,) = [one for one in worth.estimated if one.metric == "brier"]
+    seen = noted_evidence(loop, model, week(8 + 2 / 7)).performance
+    assert pair.window.end == seen.window.end
+    assert pair.window.end - pair.window.start == stated.window.end - stated.window.start == timedelta(days=2)
+    assert 0 < pair.estimated.rows < seen.coverage.labelled
+    assert (pair.windows, stated.basis.windows) == (2, 2)
 
 
 def test_extreme_rows_are_set_aside_with_a_reason_and_none_is_lost(walked: Callable[..., Any]) -> None:
