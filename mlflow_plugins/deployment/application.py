@@ -259,9 +259,8 @@ class Application:
         if served.tier is not Tier.COMPILED or self.full() or header(scope, b"content-type") not in JSON_TYPES:
             return None
         started = perf_counter()
-        assert served.decoder is not None  # a compiled plan is of columns that it reads
         assert served.predict is not None
-        values, asked = served.decoder.decode(body), None
+        values, asked = served.decoded(body), None
         try:
             if values is None and served.questions is not None:
                 values, asked = self._completed(served, completed_at_once(served.questions, scope, body))
@@ -305,7 +304,7 @@ class Application:
         """The model's columns, completed where the request brings its key alone; none where MLflow has to answer."""
         if served.decoder is None or header(scope, b"content-type") not in JSON_TYPES:
             return None
-        values, asked = served.decoder.decode(body), None
+        values, asked = served.decoded(body), None
         if values is None and served.questions is not None:
             values, asked = self._completed(served, await completed_in_time(served.questions, scope, body))
         return None if values is None else (values, asked)

@@ -7,6 +7,8 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
+import polars as pl
+
 from feature_store.errors import FeatureStoreError
 from feature_store.online.answers import OnlineFeatures
 from feature_store.online.errors import AskedOfThePastError, OnlineStoreError, ViewNotMaterializedError
@@ -29,10 +31,12 @@ class FeatureLookup:
 
     Attributes:
         waits: whether a read goes over the network, and must not keep others waiting.
+        types: of the features in the store; none before it was opened.
     """
 
     def __init__(self, question: Question, options: LookupOptions) -> None:
         self.waits = is_far(options.store)
+        self.types: Mapping[str, pl.DataType] | None = None
         self._question, self._options = question, options
         self._read: Callable[[Sequence[Mapping[str, Any]], datetime], OnlineFeatures] | None = None
         self._failed: tuple[float, FeatureStoreError] | None = None
@@ -59,8 +63,9 @@ class FeatureLookup:
             raise self._failed[1]
         try:
             store = open_store(self._options.store, readonly=True, name=self._options.name)
-            self._read = OnlineReader(self._question.views, store, types=self._question.types).read
+            reader = OnlineReader(self._question.views, store, types=self._question.types)
         except FeatureStoreError as error:
             self._failed = (monotonic(), error)
             raise
+        self.types, self._read = reader.types, reader.read
         return self._read

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from feature_store.errors import FeatureStoreError, SpecNotReadableError
-from feature_store.feature_view import Feature, feature_names, request_columns
+from feature_store.feature_view import Combined, Feature, Request, feature_names, request_columns
 from feature_store.labels import question_key
 from feature_store.online.plan import OnlineViews
 from feature_store.spec_reading import read_spec
@@ -49,7 +49,7 @@ class Question:
             data = manifest["data"]
             spine, label = read_spec(data["spine"]), read_spec(data["label"])
             views = _readable(data["views"])
-            online = OnlineViews(views, spine)
+            online = OnlineViews(_looked_up(views, data["types"]), spine)
             key = question_key(spine, label)
             lost = [column.name for column in signature if column.name not in feature_names(views)]
             needed = dict.fromkeys([*key, *request_columns(views, spine), *lost])
@@ -73,6 +73,17 @@ def _readable(text: str) -> list[Feature]:
         except SpecNotReadableError:
             continue
     return found
+
+
+def _looked_up(views: Sequence[Feature], types: Mapping[str, str]) -> Sequence[Feature]:
+    """The views without what a question brings as it is: the store would only hand it back.
+
+    It stays where something is made of it, and where it comes as text and becomes a moment or a day.
+    """
+    asked = [view for view in views if isinstance(view, Request)]
+    read = {name for view in asked for name in view.columns if kind_of(_TYPES[types[name]]) is Kind.DATETIME}
+    rest = [view for view in views if not isinstance(view, Request)]
+    return rest if rest and not read and not any(isinstance(view, Combined) for view in rest) else views
 
 
 def kind_of(dtype: pl.DataType) -> Kind:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -19,6 +21,7 @@ from mlflow_plugins.request_log.lines import Asked
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FOUND = "found"
+Row = tuple[Any, ...]
 Parsers = Sequence[tuple[str, Callable[[str], Any]]]
 
 
@@ -58,11 +61,17 @@ class Questions:
         self._lookup = FeatureLookup(question, options)
         self.waits, self.deadline = self._lookup.waits, options.deadline
         self._parsers = parsers_of(question.types)
-        self._sources = self._arranged()
+        self._picked = self._arranged()
+        self._conversions: list[tuple[int, Callable[[Any], Any]]] | None = None
+        self._tell_tale = _tell_tale(column.name for column in signature if column.name not in question.types)
+
+    def lacks_features(self, body: bytes) -> bool:
+        """Whether a body cannot bring every column of the model; without parsing it, so not all such are found."""
+        return self._tell_tale is not None and self._tell_tale not in body and b"\\" not in body
 
     def whole(self, body: bytes, as_of: int | None) -> Completed | None:
         """A request with every column of the model and its key; none for another."""
-        if self._whole is None:
+        if self._whole is None or self.lacks_features(body):
             return None
         values = self._whole.decode(body)
         if values is None:
@@ -80,13 +89,13 @@ class Questions:
             QuestionError: something is missing or stale, and the operator refuses that; or a moment is none.
             FeaturesUnavailableError: the store cannot be asked.
         """
-        names = self._names
-        questions = [dict(zip(names, row, strict=True)) for row in zip(*brought, strict=True)]
+        names, rows = self._names, list(zip(*brought, strict=True))
+        questions = [dict(zip(names, row, strict=True)) for row in rows]
         if self._parsers:
             parse(questions, self._parsers)
         found = self._lookup.read(questions, EPOCH + timedelta(microseconds=as_of))
-        outcomes = self._judged(found, questions) if found.odd else {FOUND: len(questions)}
-        return Completed(self._columns(found.rows, brought), self._asked(as_of, brought), outcomes)
+        outcomes = self._judged(found, questions) if found.odd else {FOUND: len(rows)}
+        return Completed(self._columns(found.rows, rows), self._asked(as_of, brought), outcomes)
 
     def without(self, brought: Sequence[Values], as_of: int, error: FeaturesUnavailableError) -> Completed:
         """Questions for which the store could not be asked: with gaps, where the operator allows that.
@@ -97,32 +106,39 @@ class Questions:
         if self._options.unreachable is Gap.REFUSE:
             raise error
         rows = [(None,) * len(self._question.views.names)] * len(brought[0])
-        return Completed(self._columns(rows, brought), self._asked(as_of, brought), {error.outcome: len(rows)})
+        columns = self._columns(rows, list(zip(*brought, strict=True)))
+        return Completed(columns, self._asked(as_of, brought), {error.outcome: len(rows)})
 
     def _asked(self, as_of: int, brought: Sequence[Values]) -> Asked:
         return Asked(as_of, brought[: len(self.keys)])
 
-    def _columns(self, rows: Sequence[tuple[Any, ...]], brought: Sequence[Values]) -> list[Values]:
-        """The model's columns, of what was found and of what was brought."""
-        found: list[Values] = list(zip(*rows, strict=True))
-        columns: list[Values] = []
-        for from_store, place, convert in self._sources:
-            values = found[place] if from_store else brought[place]
-            if convert is None or (len(values) == 1 and type(values[0]) is float):
-                columns.append(values)
-            else:
-                columns.append([None if one is None else convert(one) for one in values])
+    def _columns(self, found: Sequence[Row], brought: Sequence[Row]) -> list[Values]:
+        """The model's columns, of n rows of what was found and of what was brought."""
+        rows = [self._picked(left + right) for left, right in zip(found, brought, strict=True)]
+        columns: list[Values] = list(zip(*rows, strict=True))
+        conversions = self._conversions
+        if conversions is None:
+            conversions = self._to_convert()
+        for place, convert in conversions:
+            columns[place] = [None if one is None else convert(one) for one in columns[place]]
         return columns
 
-    def _arranged(self) -> list[tuple[bool, int, Callable[[Any], Any] | None]]:
-        """For each column of the model whether it is found, at which place, and how it becomes what the model takes."""
-        made, brought = list(self._question.views.names), list(self._question.types)
-        arranged: list[tuple[bool, int, Callable[[Any], Any] | None]] = []
-        for column in self._signature:
-            from_store = column.name in made
-            place = made.index(column.name) if from_store else brought.index(column.name)
-            arranged.append((from_store, place, _as_double if column.kind is Kind.DOUBLE else None))
-        return arranged
+    def _arranged(self) -> Callable[[Row], Row]:
+        """What takes the model's columns out of a row that was found and what was brought beside it."""
+        names = [*self._question.views.names, *self._question.types]
+        places = [names.index(column.name) for column in self._signature]
+        return itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+
+    def _to_convert(self) -> list[tuple[int, Callable[[Any], Any]]]:
+        """The columns that become doubles, by their places; known once the store was read, which names its types."""
+        known = self._lookup.types
+        doubles = [place for place, column in enumerate(self._signature) if column.kind is Kind.DOUBLE]
+        if known is None:
+            return [(place, _as_double) for place in doubles]
+        types = {**self._question.types, **known}
+        floats = {name for name, dtype in types.items() if dtype == pl.Float64}
+        self._conversions = [(place, _as_double) for place in doubles if self._signature[place].name not in floats]
+        return self._conversions
 
     def _judged(self, found: OnlineFeatures, questions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         whole = len(questions) - len(found.odd)
@@ -137,6 +153,12 @@ class Questions:
             outcome = told[0].name.lower()
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
         return outcomes
+
+
+def _tell_tale(names: Iterable[str]) -> bytes | None:
+    """How a body that brings one of these names spells it, unless it has a backslash; none where that is not sure."""
+    plain = [name for name in names if re.fullmatch(r"[ \w.-]+", name, re.ASCII)]
+    return f'"{plain[0]}"'.encode() if plain else None
 
 
 def _as_double(value: Any) -> float:

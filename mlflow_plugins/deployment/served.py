@@ -76,6 +76,12 @@ class Served:
     keys: Mapping[str, str] = field(default_factory=dict)
     questions: Questions | None = None
 
+    def decoded(self, body: bytes) -> list[Values] | None:
+        """The model's columns, where a body brings them all and nothing is unusual."""
+        if self.decoder is None or (self.questions is not None and self.questions.lacks_features(body)):
+            return None
+        return self.decoder.decode(body)
+
     def facts(self) -> dict[str, Any]:
         """What `/models` tells of it; `refused` says why a higher tier does not serve it."""
         return {

@@ -54,6 +54,23 @@ def test_a_request_with_every_column_is_never_looked_up_with_its_key_or_without(
     assert {labels[2] for labels in application.counts.answers} == {"fast"}
 
 
+def test_a_column_spelled_with_escapes_is_read_as_any_other(trained: Any, tmp_path: Path) -> None:
+    loop, path, stored = trained
+    nowhere, application = serve(stored, store=str(tmp_path / "nowhere")), serve(stored)
+    full = offline(loop, path, questions(3), week(7))
+    plain = answer(application, records(full))
+
+    escaped = records(full).replace(b"_24h", b"\\u005f24h").replace(b"o", b"\\u006f")
+    escaped = escaped.replace(b"dataframe_rec\\u006frds", b"dataframe_records")
+    answered = answer(nowhere, escaped)
+    by_key = answer(application, records(questions(3)).replace(b"origin", b"\\u006frigin"))
+
+    assert (answered.status, answered.body) == (200, plain.body)
+    assert (by_key.status, by_key.body) == (200, plain.body)
+    assert not nowhere.counts.lookups
+    assert {labels[2] for labels in (nowhere.counts.answers | application.counts.answers)} == {"fast"}
+
+
 def test_what_is_missing_is_a_gap_or_refused_as_the_operator_says_and_counted(trained: Any) -> None:
     loop, path, stored = trained
     unknown = [{**questions(1)[0], "origin": "nowhere"}]
@@ -94,6 +111,17 @@ def test_a_store_that_is_away_is_never_read_as_missing(trained: Any, tmp_path: P
     assert strict.counts.refused == {("features",): 1}
     assert answered.status == 200
     assert gaps.counts.lookups == {("small", "unreachable"): 2}
+
+
+def test_what_a_question_brings_itself_is_no_gap_while_the_store_is_away(trained: Any, tmp_path: Path) -> None:
+    _, _, stored = trained
+    gaps = serve(stored, store=str(tmp_path / "nowhere"), unreachable="null")
+    lost = dict.fromkeys(["loud", "busy_24h", "asked_24h"])
+    known = [{name: row[name] for name in ("signal", "noise", "origin")} | lost for row in questions(2)]
+
+    answered = answer(gaps, records(questions(2)))
+
+    assert answered.body == answer(gaps, records(known)).body
 
 
 def test_a_store_on_the_network_that_does_not_answer_in_time_keeps_nobody_waiting(trained: Any) -> None:
