@@ -15,12 +15,16 @@ from feature_store.feature_view import Feature, Latest, Recency, Windowed, named
 from feature_store.features import features
 from feature_store.labels import KNOWN, Ahead, LabelSpec, check_label, labels
 from feature_store.lake import Lake
+from feature_store.partitions import Partitioning, features_in_parts
 from feature_store.questions import questions
 from feature_store.source import Source
 from feature_store.span import utc
 from feature_store.spec_text import spec_digest, spec_text, view_version
 from feature_store.spine import Spine, asked_source
 from feature_store.tables import tables_of
+
+AT_ONCE = Partitioning()
+"""A million questions at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +66,13 @@ class TrainingSet:
     manifest: dict[str, Any]
 
 
-def training_set(definition: Definition, lake: Lake, start: datetime | None, as_of: datetime) -> TrainingSet:
+def training_set(
+    definition: Definition, lake: Lake, start: datetime | None, as_of: datetime, cut: Partitioning = AT_ONCE
+) -> TrainingSet:
     """All questions asked in `(start, as_of]` whose label was known at `as_of`.
+
+    Args:
+        cut: how the features of more questions than go at a time are looked up; the frame is the same.
 
     Returns:
         the questions' columns, the features, `label`, `label_available_at` and `label_state`; sorted by
@@ -74,7 +83,7 @@ def training_set(definition: Definition, lake: Lake, start: datetime | None, as_
     as_of = utc("as_of", as_of)
     asked = labels(label, spine, questions(spine, lake, start, as_of), lake, as_of)
     known = asked.filter(pl.col("label_state") == KNOWN)
-    found = features(definition.views, known, lake, spine=spine)
+    found = _features(definition, known, lake, cut)
     manifest = {
         "as_of": as_of.isoformat(),
         "start": None if start is None else utc("start", start).isoformat(),
@@ -87,6 +96,12 @@ def training_set(definition: Definition, lake: Lake, start: datetime | None, as_
         **definition.texts(),
     }
     return TrainingSet(found, manifest)
+
+
+def _features(definition: Definition, known: pl.DataFrame, lake: Lake, cut: Partitioning) -> pl.DataFrame:
+    if known.height <= cut.questions:
+        return features(definition.views, known, lake, spine=definition.spine)
+    return pl.concat(features_in_parts(definition.views, known, lake, spine=definition.spine, cut=cut))
 
 
 def rebuild(manifest: Mapping[str, Any], definition: Definition, lake: Lake) -> TrainingSet:

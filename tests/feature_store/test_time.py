@@ -19,6 +19,7 @@ from feature_store.features import features
 from feature_store.ingest import ingest_batch
 from feature_store.labels import Label, LabelSpec, ahead, labels
 from feature_store.lake import Lake
+from feature_store.partitions import Partitioning
 from feature_store.questions import questions
 from feature_store.source import ALL, Source, after
 from feature_store.spine import Spine, each, every, seen
@@ -225,6 +226,17 @@ def test_twice_is_once(bought) -> None:
     assert (again.appended, again.already_known) == (0, bought.height)
     assert known(orders, once, FAR).equals(known(orders, twice, FAR))
     assert again == ingest_batch(orders, bought, twice, as_of=FAR, batch="again")
+
+
+@settings(max_examples=4, deadline=None)
+@given(some_flights, some_weather, st.integers(20, 70))
+def test_a_training_set_in_pieces_is_the_whole_bit_for_bit(planned, told, now) -> None:
+    lake = lake_of({flights: planned, weather: told}, [at(now)])
+    definition = Definition(flight_views, flight_label, flight_spine)
+    whole = training_set(definition, lake, None, at(now))
+    pieces = training_set(definition, lake, None, at(now), Partitioning(questions=2, buckets=2))
+    assert pieces.frame.equals(whole.frame)
+    assert pieces.manifest == whole.manifest
 
 
 @settings(max_examples=8, deadline=None)
