@@ -8,9 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_link_artifact
-from prefect.cache_policies import NO_CACHE
 
 from feature_store.feature_view import Latest
 from feature_store.ingest import IngestResult, ingest_batch
@@ -24,6 +23,7 @@ from flows.expecting import expecting
 from flows.model import Model
 from flows.results import Result
 from flows.steps import Step, artifact_key, carry_out, run_name
+from flows.tasks import task
 from lifecycle.evidence import Anomaly, IngestFacts
 from lifecycle.moments import iso
 from lifecycle.records import to_plain
@@ -40,7 +40,7 @@ def _ingest(step: Step) -> Result:
     batches: dict[str, IngestResult] = {}
     for source in step.model.sources:
         name = source.name
-        batches[name] = ingest_source.with_options(task_run_name=f"ingest {name}")(step, source)
+        batches[name] = ingest_source(step, source)
         if batches[name].stopped:
             break
         facts.append(facts_of(step, source, batches[name]))
@@ -56,7 +56,7 @@ def _ingest(step: Step) -> Result:
     return Result("ingest", step.model.name, iso(step.as_of), plain, {"Validation": page})
 
 
-@task(name="ingest source", cache_policy=NO_CACHE)
+@task("ingest source", run_name="ingest {source.name}")
 def ingest_source(step: Step, source: Source) -> IngestResult:
     """One batch of one source, held against the model file and the suite beside it."""
     loop, key = step.loop, step.key(f"ingest {source.name}")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import polars as pl
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from flows.decide import evidence_before
 from flows.evidence import (
@@ -29,6 +28,7 @@ from flows.profiles import log_profile, statistics
 from flows.results import Result
 from flows.skew import measure_skew
 from flows.steps import Step, carry_out, run_name
+from flows.tasks import task
 from flows.wiring import IMPORTANCE, Reign
 from flows.worth import explained, labelled, measure_worth
 from flows.worth_told import log_worth, revised_series, series_of
@@ -135,13 +135,13 @@ def gather(step: Step, champion: Reign, seen: Seen) -> Evidence:
     return replace(evidence, worth=measure_worth(step, champion, seen.answered, seen.asked, seen.earlier))
 
 
-@task(name="join labels", cache_policy=NO_CACHE)
+@task("join labels")
 def join_labels(step: Step, champion: Reign) -> pl.DataFrame:
     """The champion's predictions since the newest fully labelled window began, with the labels known by now."""
     return asked_lately(step.loop, step.model, champion, step.as_of)
 
 
-@task(name="measure drift", cache_policy=NO_CACHE)
+@task("measure drift")
 def measure_drift(
     champion: Reign, current: pd.DataFrame, earlier: Sequence[Sequence[DriftFinding]]
 ) -> tuple[DriftFinding, ...]:
@@ -150,7 +150,7 @@ def measure_drift(
     return with_importance(found, champion.loaded.manifest.get(IMPORTANCE, {}))
 
 
-@task(name="measure joint drift", cache_policy=NO_CACHE)
+@task("measure joint drift")
 def measure_joint_drift(step: Step, champion: Reign, current: pd.DataFrame) -> tuple[JointDrift, ...]:
     """The features of the window taken together; it costs a few fits, and so is made when a page is due."""
     found = joint_drift(champion.reference.frame, current, seed=step.model.seed)

@@ -7,10 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.steps import Step
+from flows.tasks import task
 from flows.wiring import Reign
 from lifecycle.evidence import DriftFinding
 from monitoring.errors import NothingToReportError
@@ -21,7 +20,7 @@ from monitoring.report import DriftReport
 from monitoring.workspace import keep_run
 
 
-@task(name="write report", cache_policy=NO_CACHE)
+@task("write report")
 def log_page(step: Step, champion: Reign, findings: Sequence[DriftFinding], current: pd.DataFrame) -> dict[str, str]:
     """Evidently's pages on the columns of the window, with the scores the decision is made on; their addresses.
 
@@ -39,7 +38,7 @@ def log_page(step: Step, champion: Reign, findings: Sequence[DriftFinding], curr
     return links
 
 
-@task(name="write quality report", cache_policy=NO_CACHE)
+@task("write quality report")
 def log_quality(step: Step, champion: Reign, rows: LabelledRows) -> dict[str, str]:
     """Evidently's page on the answers of the newest fully labelled window; its address, where labels differ."""
     title = f"{title_of(step, champion)}: answers of the newest fully labelled window"
@@ -50,7 +49,7 @@ def log_quality(step: Step, champion: Reign, rows: LabelledRows) -> dict[str, st
             return {}
 
 
-@task(name="keep Evidently run", cache_policy=NO_CACHE)
+@task("keep Evidently run")
 def keep_evidently_run(step: Step, champion: Reign, findings: Sequence[DriftFinding], current: pd.DataFrame) -> None:
     """The window as a run in the workspace that `evidently ui` opens, where a column has a score."""
     report = drift_report(step, champion, findings, current)

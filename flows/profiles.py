@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.steps import Step
+from flows.tasks import task
 from flows.wiring import Reign
 from monitoring.profile import ColumnProfile, NumberProfile, Profile
 
@@ -17,7 +16,7 @@ PROFILE = "profile.json"
 """Artifact of a monitor run: the window's profile in the bins of the champion's reference, as canonical text."""
 
 
-@task(name="profile window", cache_policy=NO_CACHE)
+@task("profile window")
 def log_profile(step: Step, champion: Reign, current: pd.DataFrame) -> Profile:
     """Store what the champion saw and answered in the window; an empty window has a profile too, of 0 rows."""
     profile = Profile.of(current, champion.reference.profile.layout)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from feature_store.digest import row_digests
 from feature_store.feature_view import feature_names
@@ -14,6 +13,7 @@ from feature_store.questions import questions
 from flows.frames import key_names, model_input, predictions_table, question_columns, stored_name
 from flows.results import Result
 from flows.steps import Step, carry_out, run_name
+from flows.tasks import task
 from flows.wiring import Reign
 from lifecycle.errors import NoChampionError
 from lifecycle.moments import Window, iso
@@ -47,7 +47,7 @@ def _score(step: Step) -> Result:
     return Result("score", step.model.name, iso(step.as_of), facts)
 
 
-@task(name="predict", cache_policy=NO_CACHE)
+@task("predict")
 def predict_window(step: Step, champion: Reign, window: Window) -> pl.DataFrame:
     """One row a question asked in the window: key, features, prediction, and who answered when."""
     model, loop = step.model, step.loop

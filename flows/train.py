@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from feature_store import training_set as stored
 from feature_store.rebuilding import PARTS
@@ -27,6 +26,7 @@ from flows.model import Model
 from flows.results import Result
 from flows.sharing import sharing
 from flows.steps import Step, carry_out, run_name
+from flows.tasks import task
 from flows.wiring import IMPORTANCE, Reign
 from flows.worth import models_compared
 from flows.worth_told import table
@@ -112,7 +112,7 @@ def _train(step: Step) -> Result:
     )
 
 
-@task(name="build training set", cache_policy=NO_CACHE)
+@task("build training set")
 def build_training_set(step: Step) -> stored.TrainingSet:
     """Every question whose label is known at `as_of`, with its features as they were then."""
     model = step.model
@@ -120,7 +120,7 @@ def build_training_set(step: Step) -> stored.TrainingSet:
     return stored.training_set(definition, step.loop.lake, None, step.as_of)
 
 
-@task(name="fit candidates", cache_policy=NO_CACHE)
+@task("fit candidates")
 def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None) -> fitting.TrainingResult:
     """All history, the recent window, the champion recalibrated: fitted on older rows, judged on the newest block."""
     frame, fit = known.frame, step.model.fitting
@@ -170,7 +170,7 @@ def _moments(column: pl.Series) -> np.ndarray:
     return column.dt.replace_time_zone(None).cast(pl.Datetime("us")).to_numpy()
 
 
-@task(name="judge", cache_policy=NO_CACHE)
+@task("judge")
 def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str, Any]) -> Challenger:
     """Every gate in order; what was tested is what is registered, nothing is refitted."""
     model, frame = step.model, result.evaluation_frame
@@ -278,7 +278,7 @@ def _log_figures(step: Step, challenger: Challenger) -> None:
         step.run.figure(reliability_figure(result.rows), "reliability.png")
 
 
-@task(name="register", cache_policy=NO_CACHE)
+@task("register")
 def register(step: Step, challenger: Challenger) -> RegisteredVersion:
     """Log the model with everything later steps read beside it, and make it a registered version."""
     loop, model, result = step.loop, step.model, challenger.result
@@ -305,7 +305,7 @@ def register(step: Step, challenger: Challenger) -> RegisteredVersion:
     return registered
 
 
-@task(name="verify artifact", cache_policy=NO_CACHE)
+@task("verify artifact")
 def verify_artifact(step: Step, registered: RegisteredVersion) -> Verdict:
     """The first gate: what was registered loads by our own loader, and answers its golden rows bit for bit."""
     wanted = Epoch(step.model.name, 0, registered.version, registered.digest, "", step.as_of)

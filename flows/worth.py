@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from feature_store.labels import KNOWN
 from flows.evidence import watched
@@ -18,6 +16,7 @@ from flows.frames import block_numbers, key_names, predictions_table, stored_inp
 from flows.judging import calibration, interval, metric_value, row_losses
 from flows.model import Model
 from flows.steps import Step
+from flows.tasks import task
 from flows.wiring import Reign
 from lifecycle.evidence import Evidence
 from lifecycle.moments import Window
@@ -65,7 +64,7 @@ def labelled(model: Model, rows: pl.DataFrame) -> LabelledRows | None:
     )
 
 
-@task(name="measure worth", cache_policy=NO_CACHE)
+@task("measure worth")
 def measure_worth(
     step: Step, champion: Reign, current: pl.DataFrame, asked: pl.DataFrame, earlier: Sequence[Evidence]
 ) -> Worth:
@@ -94,7 +93,7 @@ def measure_worth(
     )
 
 
-@task(name="explain", cache_policy=NO_CACHE)
+@task("explain")
 def explained(step: Step, champion: Reign, current: pl.DataFrame) -> AttributionDrift:
     """The champion's attributions on the window against those on its reference: what it leans on now."""
     names = [*champion.loaded.columns]

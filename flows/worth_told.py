@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 import polars as pl
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.evidence import watched
 from flows.steps import Step
+from flows.tasks import task
 from flows.worth import labelled
 from lifecycle.estimates import Estimate
 from lifecycle.evidence import Evidence
@@ -80,7 +79,7 @@ def _estimate_told(worth: Worth, metric: str) -> str:
     return f"{metric} {stated.estimate}, blind to {stated.blind_to}; {stated.basis}"
 
 
-@task(name="show worth", cache_policy=NO_CACHE)
+@task("show worth")
 def log_worth(step: Step, evidence: Evidence, asked: pl.DataFrame, earlier: Sequence[Evidence]) -> None:
     """Tables and figures as artifacts, under `worth/`."""
     worth = evidence.worth

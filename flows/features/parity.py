@@ -9,8 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from feature_store.parity import Difference, FeatureParity, merged, ranked
 from flows.features.lineage import trained_views
@@ -19,6 +18,7 @@ from flows.frames import predictions_table
 from flows.model import Model
 from flows.results import Result
 from flows.steps import Step, carry_out, data_version, moment_of, run_name
+from flows.tasks import task
 from flows.wiring import Loop, current_loop
 from lifecycle.moments import Window, iso, parse_moment
 
@@ -71,7 +71,7 @@ def pieces(step: Step, window: Window) -> Iterator[Window]:
         start = end
 
 
-@task(name="compare window", cache_policy=NO_CACHE)
+@task("compare window")
 def compare_window(step: Step, window: Window) -> list[FeatureParity]:
     """Every feature of one window's answers against what is computed now."""
     loop, model = step.loop, step.model

@@ -90,7 +90,7 @@ def training_set_of(loop: Any, path: str) -> pl.DataFrame:
     from flows.steps import Step
 
     step = Step(loop, loop.model(path), path, week(6), run=None)  # type: ignore[arg-type]  # not logged
-    frame: pl.DataFrame = build_training_set.fn(step).frame
+    frame: pl.DataFrame = build_training_set.__wrapped__(step).frame
     return frame
 
 
