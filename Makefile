@@ -20,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format stress bench peers up ui golden docs notebook lock clean
+.PHONY: help install run test check format stress bench peers peers-alibi up ui golden docs notebook lock clean
 
 help: ## print this
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -68,10 +68,12 @@ bench: install ## run every benchmark; the last line of each is JSON
 
 peers: .venv-peers/.installed ## a second environment with the peers that benchmarks compare with
 
-.venv-peers/.installed: infra/peers.txt
-	@test -n "$(PYTHON)" || { echo "No Python of 3.11 or later was found. Name one: make peers PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv .venv-peers
-	@.venv-peers/bin/python -m pip --disable-pip-version-check install -q -r infra/peers.txt
+peers-alibi: .venv-peers-alibi/.installed ## a third one, with alibi-detect, which wants an older NumPy
+
+.venv-%/.installed: infra/%.txt
+	@test -n "$(PYTHON)" || { echo "No Python of 3.11 or later was found. Name one: make $* PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check install -q -r $<
 	@touch $@
 
 up: install ## MLflow, Prefect and the deployments on this machine, until Ctrl-C
@@ -99,4 +101,4 @@ lock: ## resolve the two locks anew from pyproject.toml; needs uv
 
 clean: ## remove the state folder, with its ledger, and all caches; .venv stays
 	@rm -rf .incumbent build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find . -path ./.venv -prune -o -path ./.venv-peers -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	@find . -path ./.venv -prune -o -path './.venv-*' -prune -o -name __pycache__ -type d -exec rm -rf {} +

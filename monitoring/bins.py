@@ -43,8 +43,9 @@ class NumberBins:
 
     def counts(self, ascending: Floats) -> tuple[int, ...]:
         """How many of the finite ascending values lie in each bin."""
-        up_to = ascending.searchsorted(np.array(self.edges, dtype=np.float64), side="right")
-        return tuple(np.diff(up_to, prepend=0, append=ascending.size).tolist())
+        inner = ascending.searchsorted(np.array(self.edges, dtype=np.float64), side="right")
+        up_to = np.concatenate([[0], inner, [ascending.size]])
+        return tuple((up_to[1:] - up_to[:-1]).tolist())
 
 
 @dataclass(frozen=True, slots=True)

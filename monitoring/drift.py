@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.evidence import DriftFinding, Measure
-from monitoring.cells import Cells
 from monitoring.columns import SortedNumbers, counted_texts
 from monitoring.distances import (
     chi_square,
@@ -63,7 +62,7 @@ def drift(
         threshold: the score from which on Evidently calls a column drifted.
     """
     found = measured(reference, current, threshold=threshold)
-    cells = {name: Cells.of(column) for name, column in reference.profile.columns}
+    cells = {name: column.cells for name, column in reference}
     return judged(rule, Past(cells, reference.history, earlier), found)
 
 
@@ -88,9 +87,8 @@ def _of_numbers(
     counts, values = profile.bins.counts(numbers.finite), numbers.finite
     others = (sum(numbers.infinities), numbers.nulls + numbers.foreign)
     note = _why_no_numbers(name, reference, numbers, current)
-    found = DriftFinding(
-        name, WASSERSTEIN, None, threshold, len(values), note, cells=Cells.of(profile).counts(counts, others)
-    )
+    cells = reference.cells.counts(counts, others)
+    found = DriftFinding(name, WASSERSTEIN, None, threshold, len(values), note, cells=cells)
     if note:
         return found
     distance = wasserstein(reference.values, values) / max(reference.std, _SMALLEST_NORM)
@@ -117,9 +115,8 @@ def _of_texts(
     counts, nulls = profile.bins.counts(counted), len(current) - rows
     missing = len(current) and name not in current
     note = "missing in the current window" if missing else _too_few(reference.rows, rows)
-    found = DriftFinding(
-        name, JENSEN_SHANNON, None, threshold, rows, note, cells=Cells.of(profile).counts(counts, (nulls,))
-    )
+    cells = reference.cells.counts(counts, (nulls,))
+    found = DriftFinding(name, JENSEN_SHANNON, None, threshold, rows, note, cells=cells)
     if note:
         return found
     distance = jensen_shannon(reference.shares, {name: count / rows for name, count in counted.items()})
@@ -163,7 +160,7 @@ def _measures(profile: NumberProfile | TextProfile, counts: Sequence[int]) -> tu
     there, here = np.array(profile.counts), np.array(counts)
     if isinstance(profile, TextProfile):
         return Measure("psi", stability_index(there, here)), Measure("chi_square", chi_square(there, here))
-    first, second = (in_tenths(there, of) for of in (there, here))
+    first, second = in_tenths(there, here)
     return (
         Measure("psi", stability_index(first, second)),
         Measure("jensen_shannon", jensen_shannon_of_counts(first, second)),

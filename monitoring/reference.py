@@ -35,10 +35,12 @@ class NumberReference:
     Attributes:
         values: the finite values of the sample, ascending.
         std: their population standard deviation; 0 where there are none.
+        cells: the cells of all rows.
     """
 
     values: Floats
     std: float
+    cells: Cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,10 +50,12 @@ class TextReference:
     Attributes:
         shares: share of each category among the non-null values of the sample.
         rows: non-null values in the sample.
+        cells: the cells of all rows.
     """
 
     shares: Mapping[str, float]
     rows: int
+    cells: Cells
 
 
 ColumnReference = NumberReference | TextReference
@@ -141,10 +145,10 @@ def _compared_with(column: pd.Series[Any], profile: ColumnProfile) -> ColumnRefe
     """What is kept of a column of the sample, of the kind that it has in all rows."""
     if isinstance(profile, NumberProfile):
         values = SortedNumbers.of(column).finite
-        return NumberReference(values, float(values.std()) if values.size else 0.0)
+        return NumberReference(values, float(values.std()) if values.size else 0.0, Cells.of(profile))
     counted = counted_texts(column)
     rows = sum(counted.values())
-    return TextReference({name: count / rows for name, count in counted.items()}, rows)
+    return TextReference({name: count / rows for name, count in counted.items()}, rows, Cells.of(profile))
 
 
 def _cells_of(window: pd.DataFrame, reference: Profile) -> CellCounts:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PEERS = ROOT / ".venv-peers"
 
 
 class ContenderFailedError(RuntimeError):
@@ -31,11 +30,12 @@ def run_peer(module: str, *arguments: object) -> Any:
     return _figures(peers_python(), module, arguments)
 
 
-def peers_python() -> str:
-    """The Python of the peers' environment, which is made when it is missing."""
-    if not (PEERS / ".installed").exists():
-        subprocess.run(["make", "-s", "peers"], check=True, cwd=ROOT, stdout=sys.stderr)
-    return str(PEERS / "bin/python")
+def peers_python(environment: str = "peers") -> str:
+    """The Python of an environment of peers, `.venv-ENVIRONMENT`, which is made when it is missing."""
+    folder = ROOT / f".venv-{environment}"
+    if not (folder / ".installed").exists():
+        subprocess.run(["make", "-s", environment], check=True, cwd=ROOT, stdout=sys.stderr)
+    return str(folder / "bin/python")
 
 
 def _figures(python: str, module: str, arguments: tuple[object, ...]) -> Any:

@@ -1,4 +1,8 @@
-"""The same frames through NannyML and whylogs, run by the Python of `.venv-peers`. The last line is JSON."""
+"""The same frames through other libraries, run by the Python of their environment: a line of JSON for each as it ends.
+
+.venv-peers/bin/python -m benchmarks.drift_rules.peers 10000 nannyml whylogs
+.venv-peers-alibi/bin/python -m benchmarks.drift_rules.peers 10000 alibi_detect
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,10 @@ import pandas as pd
 
 from benchmarks.drift_rules.frames import CATEGORIES, NUMBERS, frame
 
+Work = Callable[[], object]
 
-def spent(work: Callable[[], Any]) -> dict[str, float | str]:
+
+def spent(work: Work) -> dict[str, float | str]:
     """Seconds of wall and CPU, or the error that ended it."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
@@ -26,33 +32,58 @@ def spent(work: Callable[[], Any]) -> dict[str, float | str]:
     return {"wall": round(time.perf_counter() - wall, 3), "cpu": round(time.process_time() - cpu, 3)}
 
 
-def nannyml(method: str, reference: pd.DataFrame, current: pd.DataFrame) -> None:
+def nannyml(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, Work]:
     """Univariate drift of the columns of numbers, one chunk."""
-    nml = importlib.import_module("nannyml")
-    calculator = nml.UnivariateDriftCalculator(
-        column_names=NUMBERS, continuous_methods=[method], chunk_size=len(current)
-    )
-    calculator.fit(reference)
-    calculator.calculate(current)
+    library = importlib.import_module("nannyml")
+
+    def calculated(method: str) -> None:
+        calculator = library.UnivariateDriftCalculator(
+            column_names=NUMBERS, continuous_methods=[method], chunk_size=len(current)
+        )
+        calculator.fit(reference)
+        calculator.calculate(current)
+
+    methods = ("kolmogorov_smirnov", "wasserstein", "jensen_shannon")
+    return {f"nannyml {method}, fit and calculate": partial(calculated, method) for method in methods}
 
 
-def main(rows: int) -> None:
-    """Measure each at so many rows, imports not counted."""
-    importlib.import_module("nannyml")
-    why = importlib.import_module("whylogs")
-    reference, current = frame(rows, seed=1), frame(rows, seed=2, drifted=True)
-    why.log(current.head(100))
-    told = {
-        **{
-            f"nannyml {method}, fit and calculate": spent(partial(nannyml, method, reference, current))
-            for method in ("kolmogorov_smirnov", "wasserstein", "jensen_shannon")
-        },
-        "whylogs profile of the window": spent(lambda: why.log(current)),
-        "numpy": np.__version__,
-        "columns": len(NUMBERS) + len(CATEGORIES),
+def whylogs(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, Work]:
+    """A profile of all columns of the window alone."""
+    library = importlib.import_module("whylogs")
+    library.log(reference.head(100))  # whatever it prepares at its first use is not the window's
+    return {"whylogs profile of the window": lambda: library.log(current)}
+
+
+def alibi_detect(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, Work]:
+    """Its tests of columns; categories are coded beforehand, as it needs them."""
+    library = importlib.import_module("alibi_detect.cd")
+    levels = {name: sorted(reference[name].unique()) for name in CATEGORIES}
+
+    def coded(window: pd.DataFrame) -> Any:
+        codes = [pd.Categorical(window[name], categories=levels[name]).codes for name in CATEGORIES]
+        return np.column_stack([window[NUMBERS].to_numpy(), *codes])
+
+    before, now = coded(reference), coded(current)
+    places = dict.fromkeys(range(len(NUMBERS), len(NUMBERS) + len(CATEGORIES)))
+    numbers = slice(len(NUMBERS))
+    return {
+        "alibi-detect KSDrift, numbers": lambda: library.KSDrift(before[:, numbers]).predict(now[:, numbers]),
+        "alibi-detect TabularDrift, all columns": lambda: library.TabularDrift(
+            before, categories_per_feature=dict(places)
+        ).predict(now),
     }
-    print(json.dumps(told))
+
+
+LIBRARIES = {"nannyml": nannyml, "whylogs": whylogs, "alibi_detect": alibi_detect}
+
+
+def main(rows: int, libraries: list[str]) -> None:
+    """Measure each at so many rows, imports not counted."""
+    reference, current = frame(rows, seed=1), frame(rows, seed=2, drifted=True)
+    for library in libraries:
+        for name, work in LIBRARIES[library](reference, current).items():
+            print(json.dumps({name: spent(work)}), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

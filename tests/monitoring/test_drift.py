@@ -70,6 +70,16 @@ def test_the_distance_of_two_samples_is_that_of_scipy(first, second):
     assert ours == pytest.approx(wasserstein_distance(first, second), rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.parametrize("sizes", [(20_000, 20_000), (20_000, 70_001), (70_001, 20_000), (9_999, 10_000), (1, 20_000)])
+def test_the_distance_of_large_samples_is_that_of_scipy_whichever_is_larger(sizes):
+    rng = np.random.default_rng(1)
+    first, second = (1e6 + rng.lognormal(0, 1, rows) for rows in sizes)
+
+    ours = wasserstein(np.sort(first), np.sort(second))
+
+    assert ours == pytest.approx(wasserstein_distance(first, second), rel=1e-11, abs=0)
+
+
 @settings(max_examples=100, deadline=None)
 @given(*[st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40)] * 2)
 def test_the_distance_of_two_sets_of_shares_is_that_of_scipy_and_never_nan(first, second):
