@@ -104,7 +104,7 @@ def compared(rows: int, scratch: Path) -> dict[str, Any]:
 def sort_each(window: pd.DataFrame, names: list[str]) -> None:
     """The yardstick: `np.sort` of one column after another, of which nothing is kept, so that memory is used again.
 
-    Categories are sorted by their codes, because the objects themselves take fifteen times as long.
+    Categories are sorted by their codes, because the objects themselves take a dozen times as long.
     """
     for name in names:
         np.sort(pd.factorize(window[name])[0] if name in CATEGORIES else window[name].to_numpy())

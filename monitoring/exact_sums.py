@@ -14,9 +14,9 @@ ORDER = 4
 """Powers that are summed: enough for mean, deviation, skewness and kurtosis."""
 
 UNIT = 1074
-_FRACTION_BITS = 52
-_HALF_BITS = 26  # half a fraction each: the sum of 2**37 rows stays within 63 bits
-_HALF = (1 << _HALF_BITS) - 1
+_FRACTION = 52
+_FRACTION_BITS = np.uint64(_FRACTION)
+_RUN = 1 << (64 - _FRACTION)  # the fractions of so many rows add up within 64 bits
 _BLOCK = 1 << 15  # rows whose scratch space stays in the processor's cache
 _LARGEST = np.finfo(np.float64).max
 
@@ -36,47 +36,49 @@ def power_sums(ascending: Floats, centre: float) -> tuple[int, ...]:
     >>> [total / 2**1074 for total in power_sums(np.array([1.0, 2.0, 4.0]), 2.0)]
     [1.0, 5.0, 7.0, 17.0]
     """
+    middle = int(ascending.searchsorted(centre))
     with np.errstate(over="ignore", under="ignore"):
-        away = ascending - centre
-        if away.size and (away[0] == -np.inf or away[-1] == np.inf):
-            away = np.clip(away, -_LARGEST, _LARGEST)
-        middle = int(away.searchsorted(0.0))
-        below, above = _magnitude_sums(-away[:middle][::-1]), _magnitude_sums(away[middle:])
+        below, above = _distance_sums(ascending[:middle][::-1], centre), _distance_sums(ascending[middle:], centre)
     return tuple(up + (down if order % 2 else -down) for order, (down, up) in enumerate(zip(below, above, strict=True)))
 
 
-def _magnitude_sums(ascending: Floats) -> list[int]:
-    """Sums of the first powers of values that are not negative."""
+def _distance_sums(values: Floats, centre: float) -> list[int]:
+    """Sums of the first powers of the distance from the centre, of values on one side of it, nearest first."""
     sums = [0] * ORDER
-    room, halves = np.empty(_BLOCK), np.empty(_BLOCK, dtype=np.int64)
-    for start in range(0, ascending.size, _BLOCK):
-        block = ascending[start : start + _BLOCK]
-        power = room[: block.size]
-        np.add(block, 0.0, out=power)  # -0.0 + 0.0 is 0.0
+    distances, powers = np.empty((2, min(_BLOCK, values.size)))
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        distance, power = distances[: block.size], powers[: block.size]
+        _limit(np.abs(np.subtract(block, centre, out=distance), out=distance))
+        power[:] = distance
         for order in range(ORDER):
             if order:
-                np.multiply(power, block, out=power)
-                if power[-1] == np.inf:
-                    np.minimum(power, _LARGEST, out=power)
-            sums[order] += _whole_sum(power.view(np.int64), halves[: block.size])
+                _limit(np.multiply(power, distance, out=power))
+            sums[order] += _whole_sum(power.view(np.uint64))
     return sums
 
 
-def _whole_sum(bits: NDArray[np.int64], room: NDArray[np.int64]) -> int:
+def _limit(ascending: Floats) -> None:
+    """No more than the largest double, in place."""
+    if ascending[-1] == np.inf:
+        np.minimum(ascending, _LARGEST, out=ascending)
+
+
+def _whole_sum(bits: NDArray[np.uint64]) -> int:
     """The sum of ascending doubles that are not negative, given as their bits, in units of 2**-1074.
 
-    The bits are ascending whole numbers, so that the rows of one exponent lie together.
+    The bits are ascending whole numbers, so that the rows of one exponent lie together. In runs of them the bits are
+    added as they are: the exponents overflow, and what is known of them is subtracted.
     """
-    exponents = np.arange(bits[0] >> _FRACTION_BITS, (bits[-1] >> _FRACTION_BITS) + 1)
-    starts = np.unique(bits.searchsorted(exponents << _FRACTION_BITS))
-    low = np.add.reduceat(np.bitwise_and(bits, _HALF, out=room), starts)
-    np.right_shift(bits, _HALF_BITS, out=room)
-    high = np.add.reduceat(np.bitwise_and(room, _HALF, out=room), starts)
-    rows = np.diff(starts, append=bits.size)
-    found = (column.tolist() for column in (bits[starts] >> _FRACTION_BITS, low, high, rows))
+    exponents = np.arange(bits[0] >> _FRACTION_BITS, (bits[-1] >> _FRACTION_BITS) + 1, dtype=np.uint64)
+    starts = np.union1d(bits.searchsorted(exponents << _FRACTION_BITS), np.arange(0, bits.size, _RUN))
+    rows = np.diff(starts, append=bits.size).astype(np.uint64)
+    exponents = bits[starts] >> _FRACTION_BITS
+    fractions = np.add.reduceat(bits, starts) - (rows * exponents << _FRACTION_BITS)
+    found = zip(exponents.tolist(), fractions.tolist(), rows.tolist(), strict=True)
     return sum(
-        ((count << _FRACTION_BITS if exponent else 0) + least + (most << _HALF_BITS)) << max(exponent - 1, 0)
-        for exponent, least, most, count in zip(*found, strict=True)
+        ((count << _FRACTION if exponent else 0) + fraction) << max(exponent - 1, 0)
+        for exponent, fraction, count in found
     )
 
 
