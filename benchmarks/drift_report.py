@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.contenders.apart import peers_python
 from benchmarks.drift_rules.frames import CATEGORIES, NUMBERS, frame
