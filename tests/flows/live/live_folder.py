@@ -72,12 +72,12 @@ class Folder:
             "DO_NOT_TRACK": "1",
         }
 
-    def start(self, verb: str) -> Verb:
-        """Start `incumbent VERB` here."""
+    def start(self, verb: str, *given: str) -> Verb:
+        """Start `incumbent VERB ...` here."""
         log = self.path / f"{verb}-{time.monotonic_ns()}.txt"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "incumbent.command", verb],
+                [sys.executable, "-m", "incumbent.command", verb, *given],
                 cwd=self.path,
                 env=self.environment,
                 stdout=sink,
