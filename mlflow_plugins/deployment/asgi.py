@@ -16,10 +16,15 @@ Headers = tuple[Header, ...]
 
 JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
+BY_NAME = "headers by name"
+"""Key in the scope under which the first header of each name lies, where the same head came before."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first header of this name, as Starlette takes it."""
+    found: dict[bytes, bytes] | None = scope.get(BY_NAME)
+    if found is not None:
+        return found.get(name)
     for key, value in scope["headers"]:
         if key == name:
             return bytes(value)

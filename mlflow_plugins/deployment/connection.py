@@ -9,15 +9,15 @@ bytes is remembered.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Sequence
+from itertools import chain
 from typing import cast
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlflow_plugins.deployment.application import Application
-from mlflow_plugins.deployment.asgi import Header, Headers, Scope
+from mlflow_plugins.deployment.asgi import BY_NAME, Header, Headers, Scope
 from mlflow_plugins.deployment.options import Limits
 
 TOO_SLOW = (
@@ -40,16 +40,23 @@ class Heads:
 
     def __init__(self) -> None:
         self._default: list[Header] | None = None
+        self._named: Headers | None = None
         self._start = b""
+        self._names: bytes | None = b""
 
     def of(self, default: list[Header], headers: Sequence[Headers], length: int) -> bytes | None:
         """Status, uvicorn's headers, and ours in the order of the usual way; none where one would break its line."""
         if default is not self._default:
-            self._default, self._start = default, b"HTTP/1.1 200 OK\r\n" + _lines(tuple(default))
-        ours = _lines(headers[0])  # what names the version is the same from answer to answer; the rest is not
-        for further in headers[1:]:
-            ours += b"".join([b"%b: %b\r\n" % header for header in further])
-        if ours.count(b"\n") != sum(map(len, headers)) or ours.count(b"\r") != ours.count(b"\n"):
+            self._default, self._start = default, b"HTTP/1.1 200 OK\r\n" + b"".join(map(_line, default))
+        if headers[0] is not self._named:  # what names the version is the same from answer to answer
+            self._named, self._names = headers[0], _lines(headers[0])
+        ours = self._names
+        for header in chain.from_iterable(headers[1:]):
+            line = b"%b: %b" % header
+            if ours is None or b"\n" in line or b"\r" in line:
+                return None
+            ours += line + b"\r\n"
+        if ours is None:
             return None
         return b"%bcontent-length: %d\r\ncontent-type: application/json\r\n%b\r\n" % (self._start, length, ours)
 
@@ -74,12 +81,18 @@ class KnownHeads:
         if len(self._scopes) >= MOST_KNOWN:
             self._scopes.clear()
         plain = {key: value for key, value in scope.items() if not key.startswith("incumbent.")}
+        plain[BY_NAME] = dict(reversed(scope["headers"]))
         self._scopes[head + END_OF_HEAD] = (len(body), plain)
 
 
-@functools.lru_cache(maxsize=256)
-def _lines(headers: Headers) -> bytes:
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
+def _line(header: Header) -> bytes:
+    return b"%b: %b\r\n" % header
+
+
+def _lines(headers: Headers) -> bytes | None:
+    """Headers as they are sent; none where a name or a value has a line break of its own."""
+    lines = b"".join(map(_line, headers))
+    return lines if lines.count(b"\n") == lines.count(b"\r") == len(headers) else None
 
 
 class Connection(HttpToolsProtocol):

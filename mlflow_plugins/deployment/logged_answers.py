@@ -9,6 +9,7 @@ from mlflow_plugins.deployment.application import Answered, Application
 from mlflow_plugins.deployment.asgi import Headers, header
 from mlflow_plugins.deployment.completion import asked_as_of
 from mlflow_plugins.deployment.metrics import Gauge
+from mlflow_plugins.deployment.served import Served
 from mlflow_plugins.request_log.lines import Asked, Undecoded
 from mlflow_plugins.request_log.options import LogOptions
 from mlflow_plugins.request_log.writer import CHAMPION, RequestLog
@@ -36,7 +37,14 @@ def log_requests(application: Application, log: RequestLog) -> None:
     """Let an application log what it answers, and say in `/ready` when it cannot."""
 
     def before_answer(answered: Answered) -> Headers:
-        number = _logged(log, answered)
+        asked = answered.asked
+        if answered.values is None or answered.status != 200:
+            number = _undecoded(log, answered)
+        else:
+            if asked is None and (as_of := asked_as_of(answered.scope)) is not None:
+                asked = Asked(as_of)
+            served = answered.served
+            number = log.answered(served, answered.values, answered.answer, asked, _variant(served))
         return ((REQUEST_ID, number),) if number else ()
 
     def gauges() -> list[Gauge]:
@@ -48,17 +56,14 @@ def log_requests(application: Application, log: RequestLog) -> None:
     application.gauges.append(gauges)
 
 
-def _logged(log: RequestLog, answered: Answered) -> bytes:
-    served = answered.served
-    variant = served.variant or (CHAMPION if served.epoch else BY_NUMBER)
-    if answered.values is not None and answered.status == 200:
-        asked = answered.asked
-        if asked is None and (as_of := asked_as_of(answered.scope)) is not None:
-            asked = Asked(as_of)
-        return log.answered(served, answered.values, answered.answer, asked, variant)
+def _undecoded(log: RequestLog, answered: Answered) -> bytes:
     content_type = (header(answered.scope, b"content-type") or b"").decode("latin-1")
     undecoded = Undecoded(content_type, answered.request, answered.status, answered.answer)
-    return log.undecoded(served, undecoded, variant)
+    return log.undecoded(answered.served, undecoded, _variant(answered.served))
+
+
+def _variant(served: Served) -> str:
+    return served.variant or (CHAMPION if served.epoch else BY_NUMBER)
 
 
 def _trouble(log: RequestLog) -> str | None:

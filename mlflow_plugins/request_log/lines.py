@@ -143,11 +143,10 @@ def _without(values: Sequence[Values], hidden: Sequence[int]) -> list[Values]:
 
 def _exactly(values: Sequence[Values]) -> bytes:
     """Columns as JSON, in which a feature that is not a number stays one; `null` is a gap."""
-    for column in values:
-        for value in column:
-            if value != value:
-                return json.dumps(values, separators=(",", ":")).encode()
-    return _encode(values)
+    encoded = _encode(values)
+    if b"null" in encoded and any(value != value for column in values for value in column):
+        return json.dumps(values, separators=(",", ":")).encode()
+    return encoded
 
 
 def _text(content: bytes) -> str:

@@ -48,6 +48,7 @@ class RequestLog:
         self.written = self.lost = self.failed = 0
         self.trouble: str | None = None
         self._root = Path(options.folder)
+        self._roll_bytes = options.roll_bytes
         self._waits = options.durability is Durability.FSYNC
         self._streams: dict[str, _Stream] = {}
         self._lock = threading.Lock()
@@ -72,17 +73,18 @@ class RequestLog:
             RequestNotLoggedError: the record is not there, so the answer must not be given.
         """
         with self._lock:
-            stream = self._stream(served)
+            stream = self._streams.get(served.model) or self._begun(served.model)
             try:
-                line = stream.lines(served, variant).answered(self.clock(), values, answer, asked)
-                return self._append(stream, line)
+                turned = served is stream.served and variant == stream.variant
+                lines = stream.known if turned else stream.lines(served, variant)
+                return self._append(stream, lines.answered(self.clock(), values, answer, asked))
             except OSError as error:
                 return self._not_written(stream, error)
 
     def undecoded(self, served: Served, asked: Undecoded, variant: str = CHAMPION) -> bytes:
         """Log any other request, as `answered` does."""
         with self._lock:
-            stream = self._stream(served)
+            stream = self._streams.get(served.model) or self._begun(served.model)
             try:
                 return self._append(stream, stream.lines(served, variant).undecoded(self.clock(), asked))
             except OSError as error:
@@ -99,11 +101,8 @@ class RequestLog:
                 stream.retire()
         self._sync()
 
-    def _stream(self, served: Served) -> _Stream:
-        stream = self._streams.get(served.model)
-        if stream is None:
-            stream = _Stream(model_folder(self._root, served.model), self.options)
-            self._streams[served.model] = stream
+    def _begun(self, model: str) -> _Stream:
+        stream = self._streams[model] = _Stream(model_folder(self._root, model), self.options)
         return stream
 
     def _append(self, stream: _Stream, line: bytes) -> bytes:
@@ -111,9 +110,10 @@ class RequestLog:
         if self._waits:
             stream.sync()
         self.written += 1
-        if self.trouble is not None:
-            self.trouble = None
-        return b"%b.%d" % (stream.name, offset)
+        self.trouble = None
+        if offset + len(line) > self._roll_bytes:
+            stream.served = None
+        return b"%b%d" % (stream.name, offset)
 
     def _not_written(self, stream: _Stream, error: OSError) -> bytes:
         stream.drop_torn()
@@ -188,13 +188,21 @@ class _Stream:
     """The segments of one model, one after the other; the caller holds the lock.
 
     Attributes:
-        name: of the segment that is written.
+        name: of the segment that is written, with the dot that stands before an offset in it.
+        append: adds a line to the segment that `lines` has begun, and returns where it will stand; OSError where it was
+            not written.
+        served, variant, known: of the last line, and what wrote it; no version where the next line needs a look at the
+            segment first.
         waiting: records that wait to be written, at `async`.
         dropped: such records that could not be, and are not counted yet.
     """
 
     def __init__(self, folder: Path, options: LogOptions) -> None:
         self.name = b""
+        self.append: Callable[[bytes], int] = self._keep_one
+        self.served: Served | None = None
+        self.variant = ""
+        self.known: Lines
         self.waiting = self.dropped = 0
         self._folder, self._options = folder, options
         self._later = options.durability is Durability.ASYNC
@@ -210,8 +218,7 @@ class _Stream:
         Raises:
             OSError: no segment could be begun.
         """
-        segment = self._segment
-        if segment is None or segment.size + self._buffered > self._options.roll_bytes:
+        if self._segment is None or self._segment.size + self._buffered > self._options.roll_bytes:
             self._begin()
         key = (served.version, served.epoch, variant)
         known = self._lines.get(key)
@@ -219,6 +226,7 @@ class _Stream:
             known = Lines(served, variant, len(self._lines), self._options.redacted)
             self._describe(known)
             self._lines[key] = known
+        self.served, self.variant, self.known = served, variant, known
         return known
 
     def _describe(self, known: Lines) -> None:
@@ -229,16 +237,9 @@ class _Stream:
         else:
             segment.append(known.description)
 
-    def append(self, line: bytes) -> int:
-        """Add a line to the segment that `lines` has begun, and return where it will stand.
-
-        Raises:
-            OSError: it was not written.
-        """
+    def _keep_one(self, line: bytes) -> int:
         segment = self._segment
         assert segment is not None  # the caller asked for lines first
-        if not self._later:
-            return segment.append(line)
         self.waiting += 1
         return self._keep(segment, line)
 
@@ -277,7 +278,7 @@ class _Stream:
         """Finish the segment; the next line begins another."""
         if self._segment is not None:
             self._retired.append(self._segment)
-        self._segment = None
+        self._segment = self.served = None
         self._lines = {}
 
     def drop_torn(self) -> None:
@@ -301,4 +302,6 @@ class _Stream:
             self.retire()
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(5)}"
         self._segment = Segment(self._folder, name, time.monotonic())
-        self.name = name.encode()
+        self.name = name.encode() + b"."
+        if not self._later:
+            self.append = self._segment.append
