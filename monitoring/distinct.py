@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 KEPT = 256
 _HASHES = 2.0**64
 
+_LAST = np.uint64(31)
+_UPPER = np.uint64(2**64 - 2**33)  # the bits that the last step of a hash does not change
+
 _BLOCK = 1 << 15  # rows whose scratch space stays in the processor's cache
 
 Hashes = NDArray[np.uint64]
@@ -72,10 +75,10 @@ def distinct_numbers(ascending: Numbers) -> Distinct:
 
 def _likely(ascending: Numbers) -> Numbers:
     """The distinct values with hashes below a border that leaves four times as many as needed, if all are distinct."""
-    border = np.uint64(min(4 * KEPT / max(ascending.size, 1), 0.5) * _HASHES)
+    border = np.uint64(min(4 * KEPT / max(ascending.size, 1), 0.5) * _HASHES) & _UPPER
     starts = range(0, ascending.size, _BLOCK)
     blocks = ((ascending[start : start + _BLOCK] + 0.0) for start in starts)
-    chosen = [block[_mixed(block.view(np.uint64)) < border] for block in blocks]
+    chosen = [block[_nearly_mixed(block.view(np.uint64)) < border] for block in blocks]
     return np.unique(np.concatenate(chosen)) if chosen else ascending
 
 
@@ -94,9 +97,14 @@ def _smallest(hashes: Hashes, values: NDArray[Any], counts: NDArray[np.int64]) -
 
 def _mixed(bits: Hashes) -> Hashes:
     """The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): a bijection, so numbers never collide."""
-    mixed = bits.copy()
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
+    mixed = _nearly_mixed(bits)
+    return mixed ^ (mixed >> _LAST)
+
+
+def _nearly_mixed(bits: Hashes) -> Hashes:
+    """All but the last step, which leaves the upper bits as they are."""
+    mixed = bits ^ (bits >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
     return mixed

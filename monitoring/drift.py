@@ -68,10 +68,19 @@ def drift(
 
 def measured(reference: Reference, current: pd.DataFrame, *, threshold: float = THRESHOLD) -> tuple[DriftFinding, ...]:
     """The same findings without a verdict: scores and further measures only."""
-    return tuple(_measured(reference, name, current, threshold) for name in reference.columns)
+    profiles = dict(reference.profile.columns)
+    found = [_scored(reference, name, current, threshold) for name in reference.columns]
+    # After all sorts, because each of them drives code and small arrays out of the processor's cache.
+    return tuple(
+        finding if finding.score is None else replace(finding, measures=_measures(profiles[finding.column], counts))
+        for finding, counts in found
+    )
 
 
-def _measured(reference: Reference, name: str, current: pd.DataFrame, threshold: float) -> DriftFinding:
+def _scored(
+    reference: Reference, name: str, current: pd.DataFrame, threshold: float
+) -> tuple[DriftFinding, Sequence[int]]:
+    """A column's finding without measures, and the rows in each of its bins."""
     column, profile = reference.columns[name], reference.profile[name]
     if isinstance(column, NumberReference) and isinstance(profile, NumberProfile):
         return _of_numbers(name, column, profile, current, threshold)
@@ -82,7 +91,7 @@ def _measured(reference: Reference, name: str, current: pd.DataFrame, threshold:
 
 def _of_numbers(
     name: str, reference: NumberReference, profile: NumberProfile, current: pd.DataFrame, threshold: float
-) -> DriftFinding:
+) -> tuple[DriftFinding, Sequence[int]]:
     numbers = SortedNumbers.of(_column(current, name))
     counts, values = profile.bins.counts(numbers.finite), numbers.finite
     others = (sum(numbers.infinities), numbers.nulls + numbers.foreign)
@@ -90,10 +99,10 @@ def _of_numbers(
     cells = reference.cells.counts(counts, others)
     found = DriftFinding(name, WASSERSTEIN, None, threshold, len(values), note, cells=cells)
     if note:
-        return found
+        return found, counts
     distance = wasserstein(reference.values, values) / max(reference.std, _SMALLEST_NORM)
     note = _left_out(others[1], others[0], len(current), profile)
-    return replace(found, score=distance, note=note, measures=_measures(profile, counts))
+    return replace(found, score=distance, note=note), counts
 
 
 def _why_no_numbers(name: str, reference: NumberReference, numbers: SortedNumbers, current: pd.DataFrame) -> str:
@@ -109,7 +118,7 @@ def _why_no_numbers(name: str, reference: NumberReference, numbers: SortedNumber
 
 def _of_texts(
     name: str, reference: TextReference, profile: TextProfile, current: pd.DataFrame, threshold: float
-) -> DriftFinding:
+) -> tuple[DriftFinding, Sequence[int]]:
     counted = counted_texts(_column(current, name))
     rows = sum(counted.values())
     counts, nulls = profile.bins.counts(counted), len(current) - rows
@@ -118,10 +127,10 @@ def _of_texts(
     cells = reference.cells.counts(counts, (nulls,))
     found = DriftFinding(name, JENSEN_SHANNON, None, threshold, rows, note, cells=cells)
     if note:
-        return found
+        return found, counts
     distance = jensen_shannon(reference.shares, {name: count / rows for name, count in counted.items()})
     notes = [_left_out(nulls, 0, len(current), profile), _new_categories(counted, reference, rows)]
-    return replace(found, score=distance, note="; ".join(filter(None, notes)), measures=_measures(profile, counts))
+    return replace(found, score=distance, note="; ".join(filter(None, notes))), counts
 
 
 def _column(current: pd.DataFrame, name: str) -> pd.Series[Any]:

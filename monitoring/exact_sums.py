@@ -49,7 +49,9 @@ def _distance_sums(values: Floats, centre: float) -> list[int]:
     for start in range(0, values.size, _BLOCK):
         block = values[start : start + _BLOCK]
         distance, power = distances[: block.size], powers[: block.size]
-        _limit(np.abs(np.subtract(block, centre, out=distance), out=distance))
+        distance[:] = block  # in ascending addresses, whichever way the values run
+        distance -= centre
+        _limit(np.abs(distance, out=distance))
         power[:] = distance
         for order in range(ORDER):
             if order:
@@ -71,8 +73,11 @@ def _whole_sum(bits: NDArray[np.uint64]) -> int:
     added as they are: the exponents overflow, and what is known of them is subtracted.
     """
     exponents = np.arange(bits[0] >> _FRACTION_BITS, (bits[-1] >> _FRACTION_BITS) + 1, dtype=np.uint64)
-    starts = np.union1d(bits.searchsorted(exponents << _FRACTION_BITS), np.arange(0, bits.size, _RUN))
-    rows = np.diff(starts, append=bits.size).astype(np.uint64)
+    runs = np.arange(_RUN, bits.size + _RUN, _RUN).clip(max=bits.size)
+    borders = np.sort(np.concatenate([bits.searchsorted(exponents << _FRACTION_BITS), runs]))
+    ends = borders[1:][borders[1:] > borders[:-1]]
+    starts = np.concatenate([borders[:1], ends[:-1]])
+    rows = (ends - starts).astype(np.uint64)
     exponents = bits[starts] >> _FRACTION_BITS
     fractions = np.add.reduceat(bits, starts) - (rows * exponents << _FRACTION_BITS)
     found = zip(exponents.tolist(), fractions.tolist(), rows.tolist(), strict=True)
