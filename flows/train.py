@@ -57,6 +57,8 @@ from modeling.figures import candidates_figure, importance_figure, reliability_f
 from modeling.plan.registration import Serving, prove
 from modeling.recalibration import Recalibration
 from modeling.tasks import Task, parse_task
+from modeling.training_plan import TrainingPlan
+from modeling.training_plan import TrainingSet as Rows
 from monitoring.figures import attribution_figure
 from monitoring.instruments import Instruments
 from monitoring.labels import LabelledRows
@@ -124,7 +126,7 @@ def build_training_set(step: Step) -> stored.TrainingSet:
 def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None) -> fitting.TrainingResult:
     """All history, the recent window, the champion recalibrated: fitted on older rows, judged on the newest block."""
     frame, fit = known.frame, step.model.fitting
-    rows = fitting.TrainingSet(
+    rows = Rows(
         X=model_input(frame, step.model),
         y=frame["label"].cast(pl.Float64).to_numpy(),
         as_of=_moments(frame["as_of"]),
@@ -152,9 +154,9 @@ def recalibration_of(champion: Reign | None, model: Model) -> Recalibration | No
     return Recalibration(champion.loaded.pipeline, parse_moment(champion.loaded.manifest["newest_label"]))
 
 
-def plan_of(model: Model, as_of: datetime) -> fitting.TrainingPlan:
+def plan_of(model: Model, as_of: datetime) -> TrainingPlan:
     """How a training at `as_of` is done."""
-    return fitting.TrainingPlan(
+    return TrainingPlan(
         task=parse_task(model.task),
         metric=model.gate.metric,
         now=as_of,

@@ -11,7 +11,7 @@ import pandas as pd
 from lifecycle.metrics import lower_is_better
 from modeling.metrics import value
 from modeling.tasks import Floats, predict
-from modeling.training import TrainingPlan
+from modeling.training_plan import TrainingPlan
 
 SAMPLE = 1000
 REPEATS = 1

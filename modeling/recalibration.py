@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from modeling.candidates import FittedCandidate
 from modeling.pipeline import prepare
 from modeling.splits import Indices, Split, to_numpy
 from modeling.tasks import labels_for
-
-if TYPE_CHECKING:
-    from modeling.training import TrainingPlan, TrainingSet
+from modeling.training_plan import TrainingPlan, TrainingSet
 
 NAME = "champion recalibrated"
 MIN_ROWS = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from modeling.metrics import value
 from modeling.pipeline import prepare
 from modeling.splits import Indices
 from modeling.tasks import labels_for, predict
-
-if TYPE_CHECKING:
-    from modeling.training import TrainingPlan, TrainingSet
+from modeling.training_plan import TrainingPlan, TrainingSet
 
 VALIDATION_SHARE = 0.2
 MIN_VALIDATION_ROWS = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,74 +13,16 @@ import pandas as pd
 
 from lifecycle.evidence import Estimate
 from lifecycle.metrics import lower_is_better
-from modeling.candidates import RECENT, Candidate, FittedCandidate, candidates
-from modeling.errors import LengthMismatchError
+from modeling.candidates import Candidate, FittedCandidate, candidates
 from modeling.evaluation import Resampling, block_interval
 from modeling.fit_function import FitFunction, as_fit_function
 from modeling.pipeline import prepare
 from modeling.recalibration import Recalibration, recalibrate
-from modeling.splits import Indices, Moments, Split, from_numpy, time_split
+from modeling.splits import Indices, Split, from_numpy, time_split
 from modeling.tasks import Floats, Task, labels_for, predict
+from modeling.training_plan import TrainingPlan, TrainingSet
 
 MIN_CANDIDATE_ROWS = 50
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingSet:
-    """Questions with their features and labels, in one order.
-
-    Attributes:
-        X: features, n rows.
-        y: labels, n; NaN where there is none.
-        as_of: when each question was asked (datetime64, UTC).
-        label_available_at: from when its label is known; NaT where it is not.
-    """
-
-    X: pd.DataFrame
-    y: Floats
-    as_of: Moments
-    label_available_at: Moments
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in ("X", "y", "as_of", "label_available_at")}
-        if len(set(lengths.values())) > 1:
-            raise LengthMismatchError(lengths)
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def take(self, rows: Indices) -> TrainingSet:
-        """Only these rows."""
-        return TrainingSet(self.X.iloc[rows], self.y[rows], self.as_of[rows], self.label_available_at[rows])
-
-    def labels_known_at(self) -> Moments:
-        """When each label was known, NaT too where the label itself is null."""
-        known: Moments = np.where(np.isnan(self.y), np.datetime64("NaT"), self.label_available_at)
-        return known
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """How a training is done, apart from the data and the estimator.
-
-    Attributes:
-        now: later labels do not exist.
-        evaluation: length of the evaluation, in which nothing is trained.
-        gap: how long labels take.
-        block: length of an independent block; `Gate.block_length` tells it.
-        recent: length of the recent window; none leaves that candidate out.
-        trials: how many parameter values a search tries; 0 means the defaults.
-    """
-
-    task: Task
-    metric: str
-    now: datetime
-    evaluation: timedelta
-    gap: timedelta
-    block: timedelta = timedelta(days=1)
-    recent: timedelta | None = RECENT
-    trials: int = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

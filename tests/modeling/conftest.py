@@ -7,7 +7,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from modeling.tasks import Task
-from modeling.training import TrainingPlan, TrainingSet, train
+from modeling.training import train
+from modeling.training_plan import TrainingPlan, TrainingSet
 
 DAY = np.timedelta64(1, "D")
 

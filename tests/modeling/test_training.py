@@ -15,7 +15,8 @@ from modeling.recalibration import Recalibration, recalibrate
 from modeling.search import search, validation_split
 from modeling.splits import to_numpy
 from modeling.tasks import Task, predict
-from modeling.training import TrainingSet, train, trivial_rules
+from modeling.training import train, trivial_rules
+from modeling.training_plan import TrainingSet
 
 BOOSTED = HistGradientBoostingClassifier(max_iter=20)
 
