@@ -14,21 +14,30 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from mlflow_plugins.deployment.starting import FD, OPTIONS, WORKER, WORKERS, beside, environment
 
 _PAUSE = 0.1
-_YOUNG = 300.0  # a worker that dies earlier than this did not start
+_YOUNG = 300.0  # a worker that fails earlier than this did not start
+_LONGEST = 60.0
 
 
 class Supervisor:
-    """The workers of one server."""
+    """The workers of one server.
 
-    def __init__(self, options: str, fd: int, count: int) -> None:
-        self._options = options
+    A worker of the first generation that cannot start ends the server: what it was told to serve is not to be had. One
+    that takes the place of a worker that served is tried again and again, each time after twice the pause, while the
+    others answer.
+    """
+
+    def __init__(self, options: str, fd: int, count: int, command: Sequence[str] = WORKER) -> None:
+        self._options, self._command = options, command
         self._bound = socket.socket(fileno=fd)  # keeps the port, and nobody listens on it
         self._workers = {slot: self._start(slot) for slot in range(count)}
+        self._failed: dict[int, int] = {}  # how often in a row, of the places in which a worker has served
+        self._due: dict[int, float] = {}
         self._ending = False
 
     def run(self) -> int:
@@ -36,26 +45,35 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         code = 0
-        while self._workers:
+        while self._workers or (self._due and not self._ending):
             time.sleep(_PAUSE)
             for slot, (worker, started) in list(self._workers.items()):
-                if worker.poll() is None:
-                    continue
-                if self._ending:
+                if worker.poll() is not None:
                     del self._workers[slot]
-                elif time.monotonic() - started < _YOUNG and worker.returncode > 0:
-                    del self._workers[slot]
-                    code = worker.returncode
-                    self._end(signal.SIGTERM, None)
-                else:
-                    sys.stderr.write(f"incumbent: worker {slot} ended with {worker.returncode} and is started again\n")
-                    self._workers[slot] = self._start(slot)
+                    code = self._replace(slot, worker.returncode, time.monotonic() - started) or code
+            for slot in [slot for slot, due in self._due.items() if due <= time.monotonic() and not self._ending]:
+                del self._due[slot]
+                self._workers[slot] = self._start(slot)
         return code
+
+    def _replace(self, slot: int, code: int, age: float) -> int:
+        """Have another worker started in its place; where it was of the first and did not start, end all with its code."""
+        if self._ending:
+            return 0
+        did_not_start = age < _YOUNG and code > 0
+        if did_not_start and slot not in self._failed:
+            self._end(signal.SIGTERM, None)
+            return code
+        self._failed[slot] = self._failed.get(slot, 0) + 1 if did_not_start else 0
+        pause = min(2.0 ** (self._failed[slot] - 1), _LONGEST) if did_not_start else 0.0
+        self._due[slot] = time.monotonic() + pause
+        sys.stderr.write(f"incumbent: worker {slot} ended with {code} and is started again in {pause:g} s\n")
+        return 0
 
     def _start(self, slot: int) -> tuple[subprocess.Popen[bytes], float]:
         listening = beside(self._bound)
         fd = listening.fileno()
-        worker = subprocess.Popen(WORKER, env=environment(self._options, fd, slot), pass_fds=[fd])
+        worker = subprocess.Popen(self._command, env=environment(self._options, fd, slot), pass_fds=[fd])
         if listening is not self._bound:
             listening.close()  # what is dealt to a worker must not wait where the worker has died
         return worker, time.monotonic()
