@@ -158,7 +158,7 @@ class Requests(_Table):
     redacted: tuple[str, ...] = ()
     roll_bytes: int = 64 * 1024 * 1024
     roll_seconds: float = 300.0
-    sync_seconds: float = 0.1
+    sync_seconds: float = 0.5
 
 
 class Settings(BaseSettings):

@@ -29,5 +29,5 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = Durability.WRITE
     roll_bytes: int = 64 * 1024 * 1024
     roll_seconds: float = 300.0
-    sync_seconds: float = 0.1
+    sync_seconds: float = 0.5
     redacted: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from mlflow_plugins.request_log.options import Durability, LogOptions
 from mlflow_plugins.request_log.segment import Segment
 
 CHAMPION = "champion"
+_HELD_SECONDS = 0.1  # for so long a record may wait in memory at `async`
 _log = logging.getLogger(__name__)
 
 
@@ -128,8 +129,20 @@ class RequestLog:
         raise RequestNotLoggedError(str(self._root), error) from error
 
     def _keep(self) -> None:
-        while not self._ended.wait(self.options.sync_seconds):
+        seconds = self.options.sync_seconds
+        pause = min(seconds, _HELD_SECONDS) if self.options.durability is Durability.ASYNC else seconds
+        due = time.monotonic() + seconds
+        while not self._ended.wait(pause):
+            if time.monotonic() + pause / 2 < due:
+                self._flush_all()
+                continue
             self._sync()
+            due = time.monotonic() + seconds
+
+    def _flush_all(self) -> None:
+        with self._lock:
+            for stream in self._streams.values():
+                self._flush(stream)
 
     def _sync(self) -> None:
         """Write what waits, finish what is old, and bring the rest to disk; requests go on meanwhile."""
