@@ -30,6 +30,7 @@ import lmdb
 from benchmarks.load.cells import Cell, Running, serving
 from benchmarks.load.keyed import MODEL, Keyed, keyed, precompute, score_of
 from mlflow_plugins.deployment.application import Application
+from mlflow_plugins.deployment.asgi import BY_NAME
 from mlflow_plugins.deployment.lane import Lane
 from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.logged_answers import log_requests
@@ -121,11 +122,13 @@ def _application(served: Any) -> Application:
 
 
 def _asking(application: Application, body: bytes) -> Callable[[], object]:
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"1")]
     scope: dict[str, Any] = {
         "type": "http",
         "method": "POST",
         "path": "/invocations",
-        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"1")],
+        "headers": headers,
+        BY_NAME: dict(headers),  # as of any head that came before
     }
 
     def ask() -> object:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow_plugins.deployment.application import Answered, Application
-from mlflow_plugins.deployment.asgi import Headers, header
-from mlflow_plugins.deployment.completion import asked_as_of
+from mlflow_plugins.deployment.asgi import BY_NAME, Headers, Scope, header
+from mlflow_plugins.deployment.completion import AS_OF, asked_as_of
 from mlflow_plugins.deployment.metrics import Gauge
-from mlflow_plugins.deployment.served import Served
 from mlflow_plugins.request_log.lines import Asked, Undecoded
 from mlflow_plugins.request_log.options import LogOptions
 from mlflow_plugins.request_log.writer import CHAMPION, RequestLog
 
 BY_NUMBER = "version"  # the variant of a version that no epoch of the ledger chose
 REQUEST_ID = b"x-incumbent-request-id"
+UNKNOWN = frozenset({AS_OF})  # of a head that did not come before any header may be there
 
 
 @contextmanager
@@ -37,14 +37,15 @@ def log_requests(application: Application, log: RequestLog) -> None:
     """Let an application log what it answers, and say in `/ready` when it cannot."""
 
     def before_answer(answered: Answered) -> Headers:
-        asked = answered.asked
+        # Each further call costs a microsecond here, where half a dozen are all that a record may cost.
+        served, scope, asked = answered.served, answered.scope, answered.asked
+        variant = served.variant or (CHAMPION if served.epoch else BY_NUMBER)
         if answered.values is None or answered.status != 200:
-            number = _undecoded(log, answered)
+            number = log.undecoded(served, _undecoded(answered), variant)
         else:
-            if asked is None and (as_of := asked_as_of(answered.scope)) is not None:
-                asked = Asked(as_of)
-            served = answered.served
-            number = log.answered(served, answered.values, answered.answer, asked, _variant(served))
+            if asked is None and AS_OF in scope.get(BY_NAME, UNKNOWN):
+                asked = _asked(scope)
+            number = log.answered(served, answered.values, answered.answer, asked, variant)
         return ((REQUEST_ID, number),) if number else ()
 
     def gauges() -> list[Gauge]:
@@ -56,14 +57,14 @@ def log_requests(application: Application, log: RequestLog) -> None:
     application.gauges.append(gauges)
 
 
-def _undecoded(log: RequestLog, answered: Answered) -> bytes:
+def _undecoded(answered: Answered) -> Undecoded:
     content_type = (header(answered.scope, b"content-type") or b"").decode("latin-1")
-    undecoded = Undecoded(content_type, answered.request, answered.status, answered.answer)
-    return log.undecoded(answered.served, undecoded, _variant(answered.served))
+    return Undecoded(content_type, answered.request, answered.status, answered.answer)
 
 
-def _variant(served: Served) -> str:
-    return served.variant or (CHAMPION if served.epoch else BY_NUMBER)
+def _asked(scope: Scope) -> Asked | None:
+    as_of = asked_as_of(scope)
+    return None if as_of is None else Asked(as_of)
 
 
 def _trouble(log: RequestLog) -> str | None:

@@ -37,14 +37,14 @@ class RequestLog:
     """Appends records, one segment for each model at a time; a thread brings them to disk.
 
     Attributes:
-        clock: microseconds since 1970 (UTC).
+        clock: nanoseconds since 1970 (UTC).
         written: records so far.
         lost: records of answers that were given although nothing was written; only at `async`.
         failed: records that could not be written, so that no answer was given.
         trouble: why the last try to write failed; none since one succeeded.
     """
 
-    def __init__(self, options: LogOptions, clock: Callable[[], int] = now) -> None:
+    def __init__(self, options: LogOptions, clock: Callable[[], int] = time.time_ns) -> None:
         self.options, self.clock = options, clock
         self.written = self.lost = self.failed = 0
         self.trouble: str | None = None
@@ -78,7 +78,7 @@ class RequestLog:
             try:
                 turned = served is stream.served and variant == stream.variant
                 lines = stream.known if turned else stream.lines(served, variant)
-                return self._append(stream, lines.answered(self.clock(), values, answer, asked))
+                return self._append(stream, lines.answered(self.clock() // 1000, values, answer, asked))
             except OSError as error:
                 return self._not_written(stream, error)
 
@@ -87,7 +87,7 @@ class RequestLog:
         with self._lock:
             stream = self._streams.get(served.model) or self._begun(served.model)
             try:
-                return self._append(stream, stream.lines(served, variant).undecoded(self.clock(), asked))
+                return self._append(stream, stream.lines(served, variant).undecoded(self.clock() // 1000, asked))
             except OSError as error:
                 return self._not_written(stream, error)
 

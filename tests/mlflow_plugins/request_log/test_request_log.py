@@ -33,7 +33,7 @@ def log_in(folder: Path, durability: str = "write", **options: object) -> Reques
     ticks = iter(range(1_000_000, 10_000_000))
     return RequestLog(
         LogOptions(folder=str(folder), durability=Durability(durability), **options),  # type: ignore[arg-type]
-        clock=lambda: next(ticks),
+        clock=lambda: 1_000 * next(ticks),
     )
 
 
