@@ -57,7 +57,7 @@ class Supervisor:
         return code
 
     def _replace(self, slot: int, code: int, age: float) -> int:
-        """Have another worker started in its place; where it was of the first and did not start, end all with its code."""
+        """Have another started in its place, or end all where a first one did not start; the code to end with."""
         if self._ending:
             return 0
         did_not_start = age < _YOUNG and code > 0

@@ -61,6 +61,7 @@ class Lines:
 
     def __init__(self, served: Served, variant: str, number: int, redacted: Collection[str] = ()) -> None:
         self.number, self._redacted = number, frozenset(redacted)
+        self._start = b'{"of":%d,"at":' % number
         columns = {column.name: column.kind.value for column in served.columns}
         self._hidden = [place for place, name in enumerate(columns) if name in self._redacted]
         self._hidden_keys = [place for place, name in enumerate(served.keys) if name in self._redacted]
@@ -75,20 +76,25 @@ class Lines:
             "redacted": sorted(self._redacted),
         })  # fmt: skip
 
-    def answered(self, at: int, values: Sequence[Values], answer: bytes, asked: Asked | None) -> bytes:
-        """The line of a request that was decoded, and answered with a body of JSON on one line."""
-        if self._hidden:
-            values = _without(values, self._hidden)
-        if asked is None:
-            return b'{"of":%d,"at":%d,"values":%b,"answer":%b}\n' % (self.number, at, _encode(values), answer)
-        more = b"" if asked.as_of is None else b'"as_of":%d,' % asked.as_of
-        if asked.keys:
-            keys = _without(asked.keys, self._hidden_keys) if self._hidden_keys else asked.keys
-            more += b'"keys":%b,' % _encode(keys)
-        told = (self.number, at, more, _exactly(values), answer)
-        return b'{"of":%d,"at":%d,%b"values":%b,"answer":%b}\n' % told
+    def line(self, at: int, values: Sequence[Values], answer: bytes, asked: Asked | Undecoded | None) -> bytes:
+        """The line of a request.
 
-    def undecoded(self, at: int, asked: Undecoded) -> bytes:
+        Args:
+            values, answer: of one that was decoded, and answered with a body of JSON on one line.
+            asked: what it said besides, if it did; or all of a request that MLflow's code answered.
+        """
+        if asked is None and not self._hidden:
+            return b'%b%d,"values":%b,"answer":%b}\n' % (self._start, at, _encode(values), answer)
+        if isinstance(asked, Undecoded):
+            return self._undecoded(at, asked)
+        more = b"" if asked is None or asked.as_of is None else b',"as_of":%d' % asked.as_of
+        if asked is not None and asked.keys:
+            keys = _without(asked.keys, self._hidden_keys) if self._hidden_keys else asked.keys
+            more += b',"keys":%b' % _encode(keys)
+        seen = _exactly(_without(values, self._hidden) if self._hidden else values)
+        return b'%b%d%b,"values":%b,"answer":%b}\n' % (self._start, at, more, seen, answer)
+
+    def _undecoded(self, at: int, asked: Undecoded) -> bytes:
         """The line of any other request: its body as it came, and the answer as it went."""
         told: dict[str, Any] = {"of": self.number, "at": at, "status": asked.status, "type": asked.content_type}
         body, answer = _text(asked.body), _text(asked.answer)

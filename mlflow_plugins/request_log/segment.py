@@ -2,15 +2,23 @@
 
 While its writer lives the file is locked; a file without a lock is finished, whether it was closed or its writer was
 killed. The folder has to be on a disk of this machine, where a lock ends with the process that holds it.
+
+A line is not written by a call to the system but copied into a part of the file that the process has in its memory.
+What was copied is the system's, as what was written: it outlives the process. The room for it is taken from the disk
+beforehand, so that a full disk is an error there and no fault of the memory; a file whose writer was killed ends with
+what of that room no line had filled: zeros.
 """
 
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 from pathlib import Path
 
 ENDING = ".jsonl"
+_ROOM = 1 << 20  # bytes that are taken from the disk at a time
+_PAGE = mmap.ALLOCATIONGRANULARITY
 
 
 class Segment:
@@ -18,19 +26,19 @@ class Segment:
 
     Attributes:
         name: the first part of the id of every prediction in it.
-        size: bytes of whole lines.
-        is_whole: whether nothing else is in the file, so that another line may follow.
+        size: bytes of its lines.
         born: when it was begun, on the clock of whoever rolls it.
     """
 
     def __init__(self, folder: Path, name: str, born: float) -> None:
         self.name, self.born, self.size = name, born, 0
-        self.is_whole = True
+        self._mapped: mmap.mmap | None = None
+        self._begin = self._end = 0  # of the part of the file that is mapped
         self._synced = -1
         self._path, self._named = folder / f"{name}{ENDING}", False
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / f"{name}.new"
-        self._file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             # Locked before it has its name: nobody ever sees it unlocked while it is written.
             fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -41,20 +49,37 @@ class Segment:
             raise
 
     def append(self, lines: bytes) -> int:
-        """Write whole lines with one call, and return where they begin.
+        """Add whole lines, and return where they begin.
 
         Raises:
-            OSError: they were not written, and nothing of them is left in a file that is still whole.
+            OSError: there is no room for them; nothing of them is in the file.
         """
         offset = self.size
-        written = os.write(self._file, lines)
-        if written == len(lines):
-            self.size = offset + written
-            return offset
-        self.is_whole = False
-        os.ftruncate(self._file, offset)
-        self.is_whole = True
-        raise OSError(f"only {written} of {len(lines)} bytes were written: no space is left")
+        end = offset + len(lines)
+        if end > self._end:
+            self._make_room(end)
+        assert self._mapped is not None  # there is room
+        self._mapped[offset - self._begin : end - self._begin] = lines
+        self.size = end
+        return offset
+
+    def _make_room(self, end: int) -> None:
+        """Map another part of the file, which reaches so far at least."""
+        begin = self.size - self.size % _PAGE
+        room = max(end - begin, _ROOM)
+        try:
+            os.posix_fallocate(self._file, begin, room)
+        except OSError:  # the little that is needed may still be there
+            room = end - begin
+            os.posix_fallocate(self._file, begin, room)
+        mapped = mmap.mmap(self._file, room, offset=begin)
+        self._unmap()
+        self._mapped, self._begin, self._end = mapped, begin, begin + room
+
+    def _unmap(self) -> None:
+        if self._mapped is not None:
+            self._mapped.close()
+            self._mapped = None
 
     @property
     def is_synced(self) -> bool:
@@ -76,6 +101,8 @@ class Segment:
 
     def close(self) -> None:
         """Finish it: from now on it may be read and removed by others."""
+        self._unmap()
+        os.ftruncate(self._file, self.size)
         os.close(self._file)
         if self.size == 0:
             self._path.unlink(missing_ok=True)
@@ -111,7 +138,7 @@ class Finished:
 
     def lines(self) -> tuple[list[tuple[int, bytes]], int]:
         """Every whole line with the offset at which it begins, and the bytes of a last line that was torn."""
-        content = self.path.read_bytes()
+        content = self.path.read_bytes().rstrip(b"\0")
         found, begin = [], 0
         for line in content.split(b"\n")[:-1]:
             found.append((begin, line))

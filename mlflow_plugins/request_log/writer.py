@@ -65,7 +65,7 @@ class RequestLog:
         served: Served,
         values: Sequence[Values],
         answer: bytes,
-        asked: Asked | None = None,
+        asked: Asked | Undecoded | None = None,
         variant: str = CHAMPION,
     ) -> bytes:
         """Log a request that was decoded, and return its id; empty where it was lost and may be.
@@ -78,18 +78,21 @@ class RequestLog:
             try:
                 turned = served is stream.served and variant == stream.variant
                 lines = stream.known if turned else stream.lines(served, variant)
-                return self._append(stream, lines.answered(self.clock() // 1000, values, answer, asked))
+                line = lines.line(self.clock() // 1000, values, answer, asked)
+                offset = stream.append(line)
+                if self._waits:
+                    stream.sync()
             except OSError as error:
                 return self._not_written(stream, error)
+            self.written += 1
+            self.trouble = None
+            if offset + len(line) > self._roll_bytes:
+                stream.served = None
+            return b"%b%d" % (stream.name, offset)
 
     def undecoded(self, served: Served, asked: Undecoded, variant: str = CHAMPION) -> bytes:
         """Log any other request, as `answered` does."""
-        with self._lock:
-            stream = self._streams.get(served.model) or self._begun(served.model)
-            try:
-                return self._append(stream, stream.lines(served, variant).undecoded(self.clock() // 1000, asked))
-            except OSError as error:
-                return self._not_written(stream, error)
+        return self.answered(served, (), b"", asked, variant)
 
     def close(self) -> None:
         """Bring everything to disk, and finish all segments."""
@@ -106,18 +109,7 @@ class RequestLog:
         stream = self._streams[model] = _Stream(model_folder(self._root, model), self.options)
         return stream
 
-    def _append(self, stream: _Stream, line: bytes) -> bytes:
-        offset = stream.append(line)
-        if self._waits:
-            stream.sync()
-        self.written += 1
-        self.trouble = None
-        if offset + len(line) > self._roll_bytes:
-            stream.served = None
-        return b"%b%d" % (stream.name, offset)
-
     def _not_written(self, stream: _Stream, error: OSError) -> bytes:
-        stream.drop_torn()
         self._count_dropped(stream)
         if self.trouble is None:
             _log.error("The request log in %s cannot be written: %s", self._root, error)
@@ -293,11 +285,6 @@ class _Stream:
             self._retired.append(self._segment)
         self._segment = self.served = None
         self._lines = {}
-
-    def drop_torn(self) -> None:
-        """Let no line follow what is left of another one."""
-        if self._segment is not None and not self._segment.is_whole:
-            self.retire()
 
     def to_sync(self) -> list[Segment]:
         """What was written and is not on disk yet."""

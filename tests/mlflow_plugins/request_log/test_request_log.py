@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -179,22 +181,40 @@ def test_at_async_answers_are_given_on_a_full_disk_and_what_is_lost_is_counted(t
     assert sum(len(one.predictions) for one in read_all(tmp_path)) == 0
 
 
-def test_a_segment_that_cannot_be_cut_back_to_whole_lines_is_followed_by_another(tmp_path: Path) -> None:
-    """Nothing may follow half a line; the half of an answer that was withheld is counted as torn when it is read."""
-    log = log_in(tmp_path)
-    log.answered(served(), VALUES, ANSWER)
-    (stream,) = log._streams.values()
-    (path,) = stored(tmp_path)
-    stream._segment.is_whole = False  # type: ignore[union-attr]  # as after a cut that the disk refused
-    path.write_bytes(path.read_bytes() + b'{"of":0,"at')
+def test_a_writer_that_was_killed_leaves_its_lines_and_zeros_behind_them(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    writer = os.fork()
+    if writer == 0:
+        try:
+            log = log_in(tmp_path / "log")
+            told.write_bytes(b"\n".join(log.answered(served(), VALUES, ANSWER) for _ in range(3_000)))
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)  # no line may be lost, although nothing is closed
+    os.waitpid(writer, 0)
 
-    with files_at_most(path.stat().st_size), pytest.raises(RequestNotLoggedError):
-        log.answered(served(), VALUES, ANSWER)
+    (read,) = read_all(tmp_path / "log")
+
+    (path,) = stored(tmp_path / "log")
+    assert path.read_bytes().endswith(b"\0" * 1_000)
+    assert read.torn == 0
+    assert len(read.predictions) == 6_000
+    assert [row["prediction_id"].encode() for row in read.predictions[::2]] == [
+        number + b".0" for number in told.read_bytes().splitlines()
+    ]
+
+
+def test_a_line_that_is_longer_than_the_room_that_is_taken_at_a_time_is_kept(tmp_path: Path) -> None:
+    log = log_in(tmp_path)
+    many = 200_000
+    answer = b'{"predictions": [' + b", ".join([b"0.5"] * many) + b"]}"
+
+    log.answered(served(), VALUES, ANSWER)
+    log.answered(served(), [(1.0,) * many, ("x",) * many], answer)
     log.answered(served(), VALUES, ANSWER)
     log.close()
 
-    assert len(stored(tmp_path)) == 2
-    assert sum(len(one.predictions) for one in read_all(tmp_path)) == 4
+    (read,) = read_all(tmp_path)
+    assert (read.torn, len(read.predictions)) == (0, many + 4)
 
 
 def test_records_that_wait_when_a_segment_is_full_are_counted_where_they_cannot_be_written(tmp_path: Path) -> None:
