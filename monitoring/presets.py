@@ -60,8 +60,15 @@ def write_quality(rows: LabelledRows, path: Path, title: str) -> Path:
         raise NothingToReportError(title, [f"label: {len(frame)} labels, {frame['label'].nunique()} different"])
     (_classification(frame) if rows.binary else _regression(frame)).save_html(str(_made(path)))
     told = f"All figures are of a sample: {len(frame):,} of {len(rows.labels):,} answers whose label is known."
-    add_head(path, title, [told, "What is decided on is the gate's metric of all of them, with its interval."])
+    lines = [told, "What is decided on is the gate's metric of all of them, with its interval."]
+    add_head(path, title, [*lines, *_without_meaning(rows, frame)])
     return path
+
+
+def _without_meaning(rows: LabelledRows, frame: pd.DataFrame) -> list[str]:
+    """What the page shows and nobody should read: Evidently divides by a label, and by 2e-16 where that is negative."""
+    odd = 0 if rows.binary else int((frame["label"] <= 0).sum())
+    return [f"MAPE on this page means nothing: {odd:,} of these labels are zero or negative."] if odd else []
 
 
 def _summary(reference: pd.DataFrame, current: pd.DataFrame, numbers: list[str]) -> Any:

@@ -64,6 +64,18 @@ def test_the_quality_of_answers_is_shown_of_a_sample_and_says_so(window, tmp_pat
     assert not re.findall(ELSEWHERE, page)
 
 
+@pytest.mark.parametrize(("least", "told"), [(1.0, False), (-1.0, True)])
+def test_a_percentage_of_labels_that_are_not_positive_is_said_to_mean_nothing(window, tmp_path, least, told):
+    found = answers(window, 60, binary=False)
+    labels = np.linspace(2.0, 3.0, 60)
+    labels[7] = least
+    rows = LabelledRows(found.features, found.predictions, labels, found.blocks, binary=False)
+
+    page = write_quality(rows, tmp_path / "quality.html", "delays").read_text(encoding="utf-8")
+
+    assert ("MAPE on this page means nothing: 1 of these labels are zero or negative." in page) is told
+
+
 def test_labels_of_one_class_make_no_page(window, tmp_path):
     rows = answers(window, 60, binary=True)
     alike = LabelledRows(rows.features, rows.predictions, np.ones(60), rows.blocks, binary=True)
