@@ -48,14 +48,14 @@ def _distance_sums(values: Floats, centre: float) -> list[int]:
     distances, powers = np.empty((2, min(_BLOCK, values.size)))
     for start in range(0, values.size, _BLOCK):
         block = values[start : start + _BLOCK]
-        distance, power = distances[: block.size], powers[: block.size]
+        distance = distances[: block.size]
         distance[:] = block  # in ascending addresses, whichever way the values run
         distance -= centre
-        _limit(np.abs(distance, out=distance))
-        power[:] = distance
+        power = np.abs(distance, out=distance)
         for order in range(ORDER):
             if order:
-                _limit(np.multiply(power, distance, out=power))
+                power = np.multiply(power, distance, out=powers[: block.size])
+            _limit(power)
             sums[order] += _whole_sum(power.view(np.uint64))
     return sums
 
