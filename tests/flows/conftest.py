@@ -105,3 +105,34 @@ def small_loop(tmp_path: Path, small_settings: Callable[[Path], Settings]) -> Ca
         return loop
 
     return make
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_settings: Callable[[Path], Settings], prefect_api: str
+) -> Path:
+    """A folder as a user has it: `incumbent.toml`, the model beside it, and the current folder."""
+    from small_data import write_small_model
+
+    small_settings(tmp_path / ".incumbent")
+    (tmp_path / "incumbent.toml").write_text(f'[prefect]\napi_url = "{prefect_api}"\n')
+    write_small_model(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`incumbent ...` in that folder: its exit code, and what it printed as an answer and as an error."""
+    from incumbent.command import main
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call

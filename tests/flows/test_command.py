@@ -7,44 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from small_data import week, write_small_model
 
 from flows.exit_codes import DATA_SAID_NO, DONE, FAILED, GATE_SAID_NO, USAGE
-from incumbent.command import main, parser
+from incumbent.command import parser
 from lifecycle.moments import iso
 
 NOW, LATER = iso(week(6)), iso(week(7))
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_settings: Callable[[Path], Any], prefect_api: str
-) -> Path:
-    """A folder as a user has it: `incumbent.toml`, the model beside it, and the current folder."""
-    small_settings(tmp_path / ".incumbent")
-    (tmp_path / "incumbent.toml").write_text(f'[prefect]\napi_url = "{prefect_api}"\n')
-    write_small_model(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main(arguments)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def test_the_loop_by_its_verbs(run: Run, home: Path) -> None:

@@ -13,7 +13,6 @@ from small_data import week, write_small_model
 
 from flows.exit_codes import DATA_SAID_NO, DONE, GATE_SAID_NO, USAGE
 from flows.model import load_model
-from incumbent.command import main
 from lifecycle.moments import iso
 
 NOW, LATER = iso(week(6)), iso(week(7))
@@ -23,29 +22,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_settings: Callable[[Path], Any], prefect_api: str
-) -> Path:
-    """A folder as a user has it, with a model that looks back."""
-    small_settings(tmp_path / ".incumbent")
-    (tmp_path / "incumbent.toml").write_text(f'[prefect]\napi_url = "{prefect_api}"\n')
-    write_small_model(tmp_path, features=FEATURES, estimator=TREES)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main(arguments)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
+def home(home: Path) -> Path:
+    """The folder with a model that looks back."""
+    write_small_model(home, features=FEATURES, estimator=TREES)
+    return home
 
 
 def facts(run: Run, *arguments: str) -> dict[str, Any]:
