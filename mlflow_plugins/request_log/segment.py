@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 ENDING = ".jsonl"
@@ -33,7 +34,8 @@ class Segment:
     def __init__(self, folder: Path, name: str, born: float) -> None:
         self.name, self.born, self.size = name, born, 0
         self._mapped: mmap.mmap | None = None
-        self._begin = self._end = 0  # of the part of the file that is mapped
+        self._copy: Callable[[bytes], int]
+        self._end = 0  # of the part of the file that is mapped
         self._synced = -1
         self._path, self._named = folder / f"{name}{ENDING}", False
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,8 +60,7 @@ class Segment:
         end = offset + len(lines)
         if end > self._end:
             self._make_room(end)
-        assert self._mapped is not None  # there is room
-        self._mapped[offset - self._begin : end - self._begin] = lines
+        self._copy(lines)  # behind the last
         self.size = end
         return offset
 
@@ -74,7 +75,8 @@ class Segment:
             os.posix_fallocate(self._file, begin, room)
         mapped = mmap.mmap(self._file, room, offset=begin)
         self._unmap()
-        self._mapped, self._begin, self._end = mapped, begin, begin + room
+        mapped.seek(self.size - begin)
+        self._mapped, self._copy, self._end = mapped, mapped.write, begin + room
 
     def _unmap(self) -> None:
         if self._mapped is not None:
