@@ -3,8 +3,8 @@
 `in process` is all that a worker does for a request beside HTTP, on the described model's compiled plan (20 numeric and
 2 text columns; the twenty are looked up from LMDB), CPU of the whole process including the log's thread, the round that
 cost the least: `full` without a log and with one at each durability, and `by key`. `raw write` is one `os.write` of a
-line as long as a record, and `raw get` one read of the same record from LMDB: the limits. `http` is a pinned server asked over
-loopback, a million precomputed keys among it. The last line is JSON.
+line as long as a record, and `raw get` one read of the same record from LMDB: the limits. `http` is a pinned server
+asked over loopback, a million precomputed keys among it. The last line is JSON.
 
     python -m benchmarks.serving_extras [SECONDS-A-CELL] [KEYS]
 """
