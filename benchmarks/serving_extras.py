@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
+import numpy as np
 
 from benchmarks.load.cells import Cell, Running, serving
 from benchmarks.load.keyed import MODEL, Keyed, keyed, precompute, score_of
@@ -40,7 +41,7 @@ from mlflow_plugins.request_log.options import Durability, LogOptions
 from mlflow_plugins.request_log.writer import RequestLog
 
 ENTITIES, KEYS = 100_000, 1_000_000
-ROUNDS, CALLS = 9, 4_000
+ROUNDS, CALLS = 25, 4_000
 SECONDS = 1.0
 TURNS = 5
 CONNECTIONS = (1, 16)
@@ -74,8 +75,12 @@ def in_process(made: Keyed, folder: Path) -> dict[str, float]:
     with _calls(made, folder) as calls:
         for call, count in calls.values():
             _cost(call, count)
-        rounds = [{name: _cost(call, count) for name, (call, count) in calls.items()} for _ in range(ROUNDS)]
-    costs = {name: min(each[name] for each in rounds) for name in calls}
+        # What waits for the disk leaves the machine busy with it, and has turns of its own.
+        waits = [name for name in calls if Durability.FSYNC in name]
+        costs = dict.fromkeys(calls, np.inf)
+        for turn in ([name for name in calls if name not in waits], waits):
+            for name in turn * ROUNDS:
+                costs[name] = min(costs[name], _cost(*calls[name]))
     for name, cost in costs.items():
         print(f"{'in process':<12}{name:<22}{cost:>9.2f} CPU us", flush=True)
     return costs
