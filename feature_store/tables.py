@@ -15,7 +15,7 @@ import polars as pl
 
 from feature_store.digest import combine, content_digest
 from feature_store.errors import MissingColumnsError
-from feature_store.lake import Lake
+from feature_store.lake import ABSENT, Lake
 from feature_store.reach import EVERYTHING, Reach
 from feature_store.source import Source
 from feature_store.span import utc
@@ -97,9 +97,12 @@ def _within(source: Source, lake: Lake, wanted: Sequence[str | pl.Expr], reach: 
     """The rows in reach, without the others ever being in memory, and what replaces them, reached or not."""
     table = table_of(source)
     lake.hold(table)
+    seen = ABSENT
+    while seen != lake.version(table):  # both looks are of one version, though others append
+        seen = lake.version(table)
+        reached, versions = scanned(source, lake, wanted, reach), lake.scan(table, [KEY, "available_at", SEQUENCE])
     with lake.reading(table):
-        rows = scanned(source, lake, wanted, reach).collect(engine="streaming")
-        versions = lake.scan(table, [KEY, "available_at", SEQUENCE])
+        rows = reached.collect(engine="streaming")
         every = superseded(versions.join(rows.lazy().select(KEY), on=KEY, how="semi").collect(engine="streaming"))
     replaced = every.filter(pl.col("superseded_at").is_not_null()).select(KEY, SEQUENCE, "superseded_at")
     return rows.join(replaced, on=[KEY, SEQUENCE], how="left", maintain_order="left")
