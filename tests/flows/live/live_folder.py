@@ -152,12 +152,12 @@ class PrefectApi:
     url: str
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        answer = httpx.post(f"{self.url}/api{path}", json=body or {}, timeout=30)
+        answer = httpx.post(f"{self.url}/api{path}", json=body or {}, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.url}/api{path}", timeout=30)
+        answer = httpx.get(f"{self.url}/api{path}", timeout=60)
         answer.raise_for_status()
         return answer.json()
 
