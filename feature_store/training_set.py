@@ -81,16 +81,21 @@ def training_set(
     label, spine = definition.label, definition.spine
     check_label(label, spine)
     as_of = utc("as_of", as_of)
+    versions = definition.versions(lake)
     asked = labels(label, spine, questions(spine, lake, start, as_of), lake, as_of)
     known = asked.filter(pl.col("label_state") == KNOWN)
     found = _features(definition, known, lake, cut)
+    if (
+        definition.versions(lake) != versions
+    ):  # somebody has appended meanwhile: once more, from what the manifest names
+        return training_set(definition, lake.at(versions), start, as_of, cut)
     manifest = {
         "as_of": as_of.isoformat(),
         "start": None if start is None else utc("start", start).isoformat(),
         "rows": found.height,
         "types": {name: str(dtype) for name, dtype in found.schema.items()},
         "content_digest": content_digest(row_digests(found)),
-        "tables": definition.versions(lake),
+        "tables": versions,
         "view_versions": {name: view_version(view) for name, view in named_views(definition.views).items()},
         "views_digest": spec_digest(list(definition.views)),
         **definition.texts(),

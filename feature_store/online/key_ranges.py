@@ -84,10 +84,7 @@ class KeyRange:
     def holds(self, frame: pl.DataFrame) -> pl.Series:
         """See `Entities`."""
         keys = encode_all(RECORDS, frame, self.by, self.ending)
-        found = self.wanted.among(keys)
-        if self.after:
-            found &= keys > _one(self.after)
-        return found if self.last is None else found & (keys <= _one(self.last))
+        return self.wanted.among(keys) & _between(keys, self.after, self.last)
 
     @property
     def reach(self) -> Reach:
@@ -109,7 +106,21 @@ def key_ranges(part: Part, ending: bytes, wanted: Wanted, lake: Lake, rows: int)
     count = -(-len(sample) * every // rows)
     ends = [sample[place * len(sample) // count] for place in range(1, count)]
     edges = [b"", *dict.fromkeys(ends), None]
-    return [replace(whole, after=after or b"", last=last) for after, last in pairwise(edges)]
+    return [_cut(whole, after or b"", last) for after, last in pairwise(edges)]
+
+
+def _cut(whole: KeyRange, after: bytes, last: bytes | None) -> KeyRange:
+    """A part of a range, which looks rows up among no more keys than it needs."""
+    keys, besides = (
+        None if found is None else found.filter(_between(found, after, last))
+        for found in (whole.wanted.keys, whole.wanted.besides)
+    )
+    return replace(whole, wanted=replace(whole.wanted, keys=keys, besides=besides), after=after, last=last)
+
+
+def _between(keys: pl.Series, after: bytes, last: bytes | None) -> pl.Series:
+    found = keys > _one(after)
+    return found if last is None else found & (keys <= _one(last))
 
 
 def _sampled(whole: KeyRange, part: Part, lake: Lake, every: int) -> list[bytes]:

@@ -53,7 +53,10 @@ class Supervisor:
                     code = self._replace(slot, worker.returncode, time.monotonic() - started) or code
             for slot in [slot for slot, due in self._due.items() if due <= time.monotonic() and not self._ending]:
                 del self._due[slot]
-                self._workers[slot] = self._start(slot)
+                try:
+                    self._workers[slot] = self._start(slot)
+                except OSError as error:  # no memory or no file descriptor now; the others answer meanwhile
+                    self._again(slot, f"could not be started ({error})")
         return code
 
     def _replace(self, slot: int, code: int, age: float) -> int:
@@ -64,11 +67,16 @@ class Supervisor:
         if did_not_start and slot not in self._failed:
             self._end(signal.SIGTERM, None)
             return code
-        self._failed[slot] = self._failed.get(slot, 0) + 1 if did_not_start else 0
-        pause = min(2.0 ** (self._failed[slot] - 1), _LONGEST) if did_not_start else 0.0
-        self._due[slot] = time.monotonic() + pause
-        sys.stderr.write(f"incumbent: worker {slot} ended with {code} and is started again in {pause:g} s\n")
+        self._failed[slot] = self._failed.get(slot, 0) if did_not_start else -1
+        self._again(slot, f"ended with {code}")
         return 0
+
+    def _again(self, slot: int, told: str) -> None:
+        """Start another after a pause, twice as long as the one before; none after a worker that served."""
+        self._failed[slot] += 1
+        pause = min(2.0 ** min(self._failed[slot] - 1, 10), _LONGEST) if self._failed[slot] else 0.0
+        self._due[slot] = time.monotonic() + pause
+        sys.stderr.write(f"incumbent: worker {slot} {told} and is started again in {pause:g} s\n")
 
     def _start(self, slot: int) -> tuple[subprocess.Popen[bytes], float]:
         listening = beside(self._bound)

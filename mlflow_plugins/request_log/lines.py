@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, NamedTuple
 
 import msgspec
@@ -150,7 +151,9 @@ def _without(values: Sequence[Values], hidden: Sequence[int]) -> list[Values]:
 def _exactly(values: Sequence[Values]) -> bytes:
     """Columns as JSON, in which a feature that is not a number stays one; `null` is a gap."""
     encoded = _encode(values)
-    if b"null" in encoded and any(value != value for column in values for value in column):
+    if b"null" in encoded and any(
+        isinstance(value, float) and not isfinite(value) for column in values for value in column
+    ):
         return json.dumps(values, separators=(",", ":")).encode()
     return encoded
 

@@ -104,8 +104,10 @@ class Segment:
     def close(self) -> None:
         """Finish it: from now on it may be read and removed by others."""
         self._unmap()
-        os.ftruncate(self._file, self.size)
-        os.close(self._file)
+        try:
+            os.ftruncate(self._file, self.size)  # where that fails, zeros follow the lines, as after a kill
+        finally:
+            os.close(self._file)
         if self.size == 0:
             self._path.unlink(missing_ok=True)
 

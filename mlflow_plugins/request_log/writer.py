@@ -143,10 +143,10 @@ class RequestLog:
             for stream in streams:
                 self._flush(stream)
             kept = [segment for stream in streams for segment in stream.to_sync()]
-        for stream in streams:
-            for segment in stream.take_retired():
-                self._on_disk(segment)
-                segment.close()
+            retired = [segment for stream in streams for segment in stream.take_retired()]
+        for segment in retired:
+            self._on_disk(segment)
+            self._closed(segment)
         for segment in kept:
             self._on_disk(segment)
         if self.trouble is not None:
@@ -175,6 +175,12 @@ class RequestLog:
         try:
             segment.sync()
         except OSError as error:
+            self._not_written_later(error)
+
+    def _closed(self, segment: Segment) -> None:
+        try:
+            segment.close()
+        except OSError as error:  # its lines are there; the thread has others to look after
             self._not_written_later(error)
 
     def _try_again(self) -> None:
