@@ -85,9 +85,8 @@ def training_set(
     asked = labels(label, spine, questions(spine, lake, start, as_of), lake, as_of)
     known = asked.filter(pl.col("label_state") == KNOWN)
     found = _features(definition, known, lake, cut)
-    if (
-        definition.versions(lake) != versions
-    ):  # somebody has appended meanwhile: once more, from what the manifest names
+    if definition.versions(lake) != versions:
+        # Somebody has appended meanwhile: once more, from what the manifest names.
         return training_set(definition, lake.at(versions), start, as_of, cut)
     manifest = {
         "as_of": as_of.isoformat(),
