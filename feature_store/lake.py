@@ -139,7 +139,7 @@ class Lake:
             VersionRemovedError: the version that is read was vacuumed.
         """
         held = self._current(table)
-        self.hold(table)
+        self._hold(table, held)
         rows = held.rows.lazy() if held.rows is not None else scan_table(held.table)
         with self._trouble(table):
             return self._selected(table, held, rows, columns).collect()
@@ -170,15 +170,7 @@ class Lake:
         Raises:
             TableNotFoundError: there is no such table.
         """
-        held = self._current(table)
-        if held.rows is not None:
-            return
-        check_files(held.table, self._url(table), self._trouble(table))
-        if bytes_in_memory(held.table, self._schema(table, held)) > self.limits.hold_bytes:
-            return
-        with self._trouble(table):
-            held.rows = scan_table(held.table).collect()
-        self._held.make_room(table)
+        self._hold(table, self._current(table))
 
     def reading(self, table: str) -> Trouble:
         """A context in which a lazy frame of `scan` is collected: what goes wrong is raised as one of our errors."""
@@ -330,6 +322,16 @@ class Lake:
             with self._trouble(table):
                 held.schema = dict(scan_table(held.table).collect_schema())
         return dict(held.schema)
+
+    def _hold(self, table: str, held: Held) -> None:
+        if held.rows is not None:
+            return
+        check_files(held.table, self._url(table), self._trouble(table))
+        if bytes_in_memory(held.table, self._schema(table, held)) > self.limits.hold_bytes:
+            return
+        with self._trouble(table):
+            held.rows = scan_table(held.table).collect()
+        self._held.make_room(table)
 
     def _current(self, table: str) -> Held:
         held = self._held.get(table)

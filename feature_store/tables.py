@@ -78,14 +78,16 @@ def facts(source: Source, lake: Lake, columns: Collection[str], reach: Reach = E
     """
     wanted: list[str | pl.Expr] = [*columns, *source.filters]
     times = _waits_for(source, wanted)
-    if times or not reach.narrow:
+    whole = bool(times) or not reach.narrow
+    if whole:
         # A version that a correction replaced stays replaced, also where the correction itself is filtered out.
         rows = superseded(_joined(source, lake, _inputs(source, wanted), times)).filter(reach.in_time)
     else:
         rows = _within(source, lake, wanted, reach)
     rows = with_derived(source, rows, wanted)
     rows = rows.filter(*source.filters) if source.filters else rows
-    return reach.of_entities(rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"])))
+    rows = rows.select(*dict.fromkeys([*columns, *FACT, "superseded_at"]))
+    return reach.of_entities(rows) if whole else rows
 
 
 def read_whole(source: Source, columns: Collection[str]) -> bool:

@@ -56,7 +56,7 @@ class Supervisor:
                 try:
                     self._workers[slot] = self._start(slot)
                 except OSError as error:  # no memory or no file descriptor now; the others answer meanwhile
-                    self._again(slot, f"could not be started ({error})")
+                    self._again(slot, f"could not be started ({error})", failed=self._failed[slot] + 1)
         return code
 
     def _replace(self, slot: int, code: int, age: float) -> int:
@@ -67,14 +67,13 @@ class Supervisor:
         if did_not_start and slot not in self._failed:
             self._end(signal.SIGTERM, None)
             return code
-        self._failed[slot] = self._failed.get(slot, 0) if did_not_start else -1
-        self._again(slot, f"ended with {code}")
+        self._again(slot, f"ended with {code}", failed=self._failed.get(slot, 0) + 1 if did_not_start else 0)
         return 0
 
-    def _again(self, slot: int, told: str) -> None:
-        """Start another after a pause, twice as long as the one before; none after a worker that served."""
-        self._failed[slot] += 1
-        pause = min(2.0 ** min(self._failed[slot] - 1, 10), _LONGEST) if self._failed[slot] else 0.0
+    def _again(self, slot: int, told: str, failed: int) -> None:
+        """Have another started: at once after a worker that served, else after twice the pause of the time before."""
+        self._failed[slot] = failed
+        pause = min(2.0 ** min(failed - 1, 10), _LONGEST) if failed else 0.0
         self._due[slot] = time.monotonic() + pause
         sys.stderr.write(f"incumbent: worker {slot} {told} and is started again in {pause:g} s\n")
 

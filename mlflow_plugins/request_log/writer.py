@@ -145,10 +145,10 @@ class RequestLog:
             kept = [segment for stream in streams for segment in stream.to_sync()]
             retired = [segment for stream in streams for segment in stream.take_retired()]
         for segment in retired:
-            self._on_disk(segment)
-            self._closed(segment)
+            self._tried(segment.sync)
+            self._tried(segment.close)
         for segment in kept:
-            self._on_disk(segment)
+            self._tried(segment.sync)
         if self.trouble is not None:
             self._try_again()
 
@@ -171,16 +171,11 @@ class RequestLog:
         _log.error("The request log in %s lost records: %s", self._root, error)
         self.trouble = str(error)
 
-    def _on_disk(self, segment: Segment) -> None:
+    def _tried(self, work: Callable[[], None]) -> None:
+        """Do what concerns one segment; where it fails its lines are still there, and the thread has others."""
         try:
-            segment.sync()
+            work()
         except OSError as error:
-            self._not_written_later(error)
-
-    def _closed(self, segment: Segment) -> None:
-        try:
-            segment.close()
-        except OSError as error:  # its lines are there; the thread has others to look after
             self._not_written_later(error)
 
     def _try_again(self) -> None:
