@@ -93,7 +93,8 @@ def _told_apart(scores: Floats, late: NDArray[np.bool_]) -> tuple[float, float]:
 
 def _reconstructed(there: Floats, here: Floats, categories: Sequence[int | None]) -> JointDrift:
     """Components are learned on one half of the reference, and the other half is what the window is compared with."""
-    learned_on, asked = _filled(there, there, categories)[::2], _filled(there, there, categories)[1::2]
+    known = _filled(there, there, categories)
+    learned_on, asked = known[::2], known[1::2]
     centre, spread = learned_on.mean(axis=0), learned_on.std(axis=0)
     varying = spread > 0
     if varying.sum() < 2:

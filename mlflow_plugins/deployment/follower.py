@@ -65,7 +65,7 @@ class Follower:
         stored = self.stored
         try:
             served = await load_aside(lambda: stored)
-        except Exception:
+        except Exception:  # whatever it was: a champion promoted meanwhile is served instead, else it is raised again
             epoch = await aside(self._targets.head, stored.model)
             if epoch.version == stored.version:
                 raise

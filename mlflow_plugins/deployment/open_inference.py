@@ -114,7 +114,7 @@ async def _answer(
         predictions = await application.predict(served, values, receive)
     except (ClientGoneError, TimeoutError):
         raise
-    except Exception as error:
+    except Exception as error:  # whatever the model raised, the client is told
         told = "" if application.redacts else f" {type(error).__name__}: {error}."
         names = [column.name for column in served.columns]
         raise TensorError(f"The model cannot answer these values.{told}", names) from error
