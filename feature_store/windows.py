@@ -193,7 +193,7 @@ class _Values:
     def __init__(self, numbers: ExactColumn, present: Ints | None, odd: Sequence[Ints], whole: bool) -> None:
         self.numbers, self.present, self.odd, self.whole = numbers, present, odd, whole
         self._squares: ExactColumn | None = None
-        self._prefixes: dict[tuple[int, int], ExactColumn] = {}
+        self._prefixes: dict[tuple[int, int], tuple[Ints, ExactColumn]] = {}
 
     @classmethod
     def of(cls, values: pl.Series) -> _Values:
@@ -215,8 +215,9 @@ class _Values:
         """The prefix sums of one of the columns in an order of rows; remembered."""
         key = id(column), id(order)
         if key not in self._prefixes:
-            self._prefixes[key] = column.take(order).prefix()
-        return self._prefixes[key]
+            # The order is kept as well: one that is gone would leave its id to the next.
+            self._prefixes[key] = order, column.take(order).prefix()
+        return self._prefixes[key][1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from polars import col
 
 from feature_store import window_rows
-from feature_store.windows import Spans, aggregate
+from feature_store.timeline import Asked
+from feature_store.windows import Spans, Windows, aggregate
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")
@@ -182,6 +183,19 @@ def test_floats_are_the_same_bit_for_bit_from_whatever_start_and_in_whatever_pie
     # One row that comes late makes windows be picked row by row.
     late = [*raw, ("JFK", 700, 500, 99_999, 1.0)]
     assert bits(aggregate(questions, rows_of(late), spans, by=["entity"], aggregates=chosen)) == bits(whole)
+
+
+def test_many_lengths_asked_one_after_another_get_what_each_gets_alone() -> None:
+    """What one length needed and nothing holds any more must not be taken for what the next one needs."""
+    random = np.random.default_rng(3)
+    raw = [("JFK", int(random.integers(0, 60)), int(random.integers(0, 9)), key, float(key)) for key in range(40)]
+    questions, spans = asked([("JFK", hours, -1) for hours in range(0, 70, 7)], 0)
+    chosen = {"delays": col("delay").sum(), "whole": col("whole").mean()}
+    windows = Windows(Asked(questions), rows_of(raw), spans, ["entity"])
+    for over in range(1, 60):
+        alone = aggregate(questions, rows_of(raw), Spans(spans.end, over * HOUR, own=spans.own), by=["entity"],
+                          aggregates=chosen)  # fmt: skip
+        assert bits(windows.over(over * HOUR, chosen)) == bits(alone)
 
 
 def test_an_empty_window_has_no_mean_but_a_length() -> None:

@@ -164,4 +164,4 @@ def failed_runs(loop: Loop, experiment: str) -> list[str]:
 def newest_link(key: str) -> str:
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return str(found[-1].data)
+    return str(max(found, key=lambda one: one.created).data)
