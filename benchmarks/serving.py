@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import kernels
 from benchmarks.load.cells import Cell, Running, echo, mlflow, ours, ratios
 from benchmarks.load.models import Stored, store
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 
 CONNECTIONS = (1, 16, 64)
 SECONDS = 3.0

@@ -33,7 +33,7 @@ from benchmarks.load.models import bodies
 from benchmarks.load.registered import MODEL, Registered
 from lifecycle.experiments import Experiment, Variant, experiment_of
 from mlflow_plugins.deployment.options import Limits, Rollout
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 
 SECONDS = 5.0
 ROUNDS = 3

@@ -7,16 +7,16 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from feature_store.feature_view import feature_names
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.labels import KNOWN, labels
-from feature_store.lake import Lake
+from feature_store.definitions.feature_view import feature_names
+from feature_store.definitions.source import Source
+from feature_store.definitions.suite import Suite
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
+from feature_store.offline.labels import KNOWN, labels
+from feature_store.offline.questions import questions
 from feature_store.online.plan import works_online
-from feature_store.questions import questions
-from feature_store.source import Source
-from feature_store.suite import Suite
-from feature_store.tables import table_of
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import table_of
 from flows.errors import BatchRefusedError, SpecError
 from flows.expecting import expecting, suite_of
 from flows.frames import model_input

@@ -19,7 +19,8 @@ from mlflow_plugins.deployment.columns import Column, Kind
 from mlflow_plugins.deployment.decoding import Values
 from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.options import StoredModel
-from mlflow_plugins.deployment.served import Predict, Served, Tier
+from mlflow_plugins.deployment.served import Predict, Served
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import ColumnsNotGivenError, NotEmbeddableError, UnusualValueError
 from mlflow_plugins.ledger import SqlLedger
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from feature_store.errors import TableNotFoundError
-from feature_store.labels import KNOWN, labels
+from feature_store.offline.labels import KNOWN, labels
 from flows.frames import block_numbers, key_names, predictions_table
 from flows.judging import interval, paired
 from flows.model import Model

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from feature_store.inference import infer_suite
-from feature_store.source import Source
-from feature_store.suite import Suite, read_suite
-from feature_store.tables import table_of
+from feature_store.definitions.source import Source
+from feature_store.definitions.suite import Suite, read_suite
+from feature_store.intake.inference import infer_suite
+from feature_store.storage.tables import table_of
 from flows.errors import EmptyWindowError
 from flows.model import Model
 from flows.results import Result

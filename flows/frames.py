@@ -7,9 +7,9 @@ from datetime import timedelta
 import pandas as pd
 import polars as pl
 
-from feature_store.feature_view import feature_names
-from feature_store.labels import question_key
-from feature_store.spine import Each, asked_source
+from feature_store.definitions.feature_view import feature_names
+from feature_store.definitions.spine import Each, asked_source
+from feature_store.offline.labels import question_key
 from flows.model import Model
 
 

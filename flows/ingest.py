@@ -11,13 +11,13 @@ import polars as pl
 from prefect import flow
 from prefect.artifacts import create_link_artifact
 
-from feature_store.feature_view import Latest
-from feature_store.ingest import IngestResult, ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import Source
-from feature_store.suite import STOP
-from feature_store.tables import source_digest, table_of
-from feature_store.validation_page import validation_page
+from feature_store.definitions.feature_view import Latest
+from feature_store.definitions.source import Source
+from feature_store.definitions.suite import STOP
+from feature_store.intake.ingest import IngestResult, ingest_batch
+from feature_store.intake.validation_page import validation_page
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import source_digest, table_of
 from flows.errors import BatchRefusedError
 from flows.expecting import expecting
 from flows.model import Model

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from feature_store.definitions.feature_view import Feature, Latest, Recency, Windowed, check_features, feature_names
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import Each, Every, Spine, asked_source
 from feature_store.errors import FeatureStoreError
-from feature_store.feature_view import Feature, Latest, Recency, Windowed, check_features, feature_names
-from feature_store.labels import Ahead, Label, check_label
-from feature_store.source import Source
-from feature_store.spine import Each, Every, Spine, asked_source
+from feature_store.offline.labels import Ahead, Label, check_label
 from flows.errors import FlowsError, ModelFileError, ModelNotFoundError, NotFittedError, SpecError
 from flows.verbs import Verbs
 from lifecycle.errors import LifecycleError

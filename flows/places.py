@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from feature_store.feature_view import (
+from feature_store.definitions.feature_view import (
     Combined,
     Derived,
     Feature,
@@ -17,8 +17,8 @@ from feature_store.feature_view import (
     Windowed,
     transform_name,
 )
-from feature_store.source import Source
-from feature_store.spine import asked_source
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import asked_source
 from flows.model import Model
 
 

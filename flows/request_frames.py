@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.stored_types import TYPES
+from feature_store.storage.stored_types import TYPES
 from mlflow_plugins.request_log.reading import Read, Row
 
 _MOMENT = pl.Datetime("us", "UTC")

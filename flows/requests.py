@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 from prefect import flow
 
-from feature_store.features import features
-from feature_store.lake import Lake
-from feature_store.questions import questions
+from feature_store.offline.features import features
+from feature_store.offline.questions import questions
+from feature_store.storage.lake import Lake
 from flows.frames import predictions_table, question_columns, requests_table, stored_name
 from flows.model import Model
 from flows.request_frames import frames

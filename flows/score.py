@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from prefect import flow
 
+from feature_store.definitions.feature_view import feature_names
 from feature_store.digest import row_digests
-from feature_store.feature_view import feature_names
-from feature_store.features import features
-from feature_store.questions import questions
+from feature_store.offline.features import features
+from feature_store.offline.questions import questions
 from flows.frames import key_names, model_input, predictions_table, question_columns, stored_name
 from flows.results import Result
 from flows.steps import Step, carry_out, run_name

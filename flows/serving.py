@@ -25,8 +25,8 @@ from mlflow_plugins.deployment.options import (
     ServerOptions,
     StoredModel,
 )
-from mlflow_plugins.deployment.served import Tier
 from mlflow_plugins.deployment.starting import SUPERVISOR, WORKER, WORKERS, environment, listen
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import NotServableError
 from mlflow_plugins.ledger import SqlLedger
 from mlflow_plugins.registry import MlflowRegistry

@@ -87,7 +87,7 @@ def _init(given: Namespace) -> int:
 def _quarantine(given: Namespace) -> int:
     import polars as pl
 
-    from feature_store.lake import Lake
+    from feature_store.storage.lake import Lake
     from flows.replay.quarantined import quarantined_rows
     from flows.settings import read_settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from feature_store.parity import merged, ranked
+from feature_store.offline.parity import merged, ranked
 from flows.evidence import predictions
 from flows.features.parity import compare_window, pieces
 from flows.steps import Step

@@ -14,7 +14,7 @@ from datetime import datetime
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import deployment, flow_run
 
-from feature_store.tables import tables_of
+from feature_store.storage.tables import tables_of
 from flows.errors import AsOfError
 from flows.identity import code_version
 from flows.model import Model

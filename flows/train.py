@@ -15,8 +15,8 @@ import pandas as pd
 import polars as pl
 from prefect import flow
 
-from feature_store import training_set as stored
-from feature_store.rebuilding import PARTS
+from feature_store.offline import training_set as stored
+from feature_store.offline.rebuilding import PARTS
 from flows.decide import judge
 from flows.features.lineage import VIEWS_TAG, views_tag
 from flows.features.views import view_versions

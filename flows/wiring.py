@@ -14,8 +14,8 @@ from datetime import datetime
 
 import polars as pl
 
-from feature_store.lake import Lake
-from feature_store.source import Source
+from feature_store.definitions.source import Source
+from feature_store.storage.lake import Lake
 from flows.model import Model, load_model
 from flows.servers import addressed
 from flows.settings import Settings, read_settings

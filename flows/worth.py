@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from feature_store.labels import KNOWN
+from feature_store.offline.labels import KNOWN
 from flows.evidence import watched
 from flows.frames import block_numbers, key_names, predictions_table, stored_input
 from flows.judging import calibration, interval, metric_value, row_losses

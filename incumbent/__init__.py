@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING, Any
 from incumbent.rooms import check_rooms
 
 _HOME = {
-    "ALL": "feature_store.source",
-    "INGESTED": "feature_store.source",
+    "ALL": "feature_store.definitions.source",
+    "INGESTED": "feature_store.definitions.source",
     "Gate": "lifecycle.gates",
-    "Label": "feature_store.labels",
+    "Label": "feature_store.offline.labels",
     "Model": "flows.model",
     "Policy": "lifecycle.policies",
-    "Source": "feature_store.source",
-    "after": "feature_store.source",
-    "ahead": "feature_store.labels",
-    "before": "feature_store.source",
+    "Source": "feature_store.definitions.source",
+    "after": "feature_store.definitions.source",
+    "ahead": "feature_store.offline.labels",
+    "before": "feature_store.definitions.source",
     "col": "polars",
-    "csv": "feature_store.readers",
-    "delta": "feature_store.readers",
-    "derived": "feature_store.feature_view",
-    "difference": "feature_store.feature_view",
+    "csv": "feature_store.intake.readers",
+    "delta": "feature_store.intake.readers",
+    "derived": "feature_store.definitions.feature_view",
+    "difference": "feature_store.definitions.feature_view",
     "drifted": "lifecycle.policies",
-    "each": "feature_store.spine",
-    "every": "feature_store.spine",
-    "latest": "feature_store.feature_view",
+    "each": "feature_store.definitions.spine",
+    "every": "feature_store.definitions.spine",
+    "latest": "feature_store.definitions.feature_view",
     "load_model": "flows.model",
-    "not_null": "feature_store.expectations",
+    "not_null": "feature_store.definitions.expectations",
     "older": "lifecycle.policies",
-    "one_of": "feature_store.expectations",
-    "parquet": "feature_store.readers",
+    "one_of": "feature_store.definitions.expectations",
+    "parquet": "feature_store.intake.readers",
     "predict": "flows.embedded",
-    "ratio": "feature_store.feature_view",
-    "recency": "feature_store.feature_view",
+    "ratio": "feature_store.definitions.feature_view",
+    "recency": "feature_store.definitions.feature_view",
     "replay": "flows.running",
-    "request": "feature_store.feature_view",
-    "seen": "feature_store.spine",
-    "sql": "feature_store.readers",
+    "request": "feature_store.definitions.feature_view",
+    "seen": "feature_store.definitions.spine",
+    "sql": "feature_store.intake.readers",
     "tune": "modeling.fit_function",
-    "window": "feature_store.feature_view",
-    "within": "feature_store.expectations",
+    "window": "feature_store.definitions.feature_view",
+    "within": "feature_store.definitions.expectations",
     "worse": "lifecycle.policies",
 }
 
@@ -88,12 +88,12 @@ check_rooms()
 if TYPE_CHECKING:
     from polars import col
 
-    from feature_store.expectations import not_null, one_of, within
-    from feature_store.feature_view import derived, difference, latest, ratio, recency, request, window
-    from feature_store.labels import Label, ahead
-    from feature_store.readers import csv, delta, parquet, sql
-    from feature_store.source import ALL, INGESTED, Source, after, before
-    from feature_store.spine import each, every, seen
+    from feature_store.definitions.expectations import not_null, one_of, within
+    from feature_store.definitions.feature_view import derived, difference, latest, ratio, recency, request, window
+    from feature_store.definitions.source import ALL, INGESTED, Source, after, before
+    from feature_store.definitions.spine import each, every, seen
+    from feature_store.intake.readers import csv, delta, parquet, sql
+    from feature_store.offline.labels import Label, ahead
     from flows.embedded import predict
     from flows.model import Model, load_model
     from flows.running import replay

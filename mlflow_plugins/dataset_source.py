@@ -90,8 +90,8 @@ class LakeDatasetSource:
             ManifestMismatchError: the rows come out different.
             VersionRemovedError: a table version was vacuumed.
         """
-        from feature_store.lake import Lake
-        from feature_store.rebuilding import rebuilt
+        from feature_store.offline.rebuilding import rebuilt
+        from feature_store.storage.lake import Lake
 
         if not self.definition:
             raise DatasetNotStoredError(self.lake, self.as_of, self.rows)

@@ -13,13 +13,13 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.asof_join_peers.question import ALL, COLUMNS, FEW, JOINS, WINDOWS
-from feature_store.feature_view import Feature, latest, window
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import Source, before
-from feature_store.spine import Each, each
-from feature_store.tables import table_of
+from feature_store.definitions.feature_view import Feature, latest, window
+from feature_store.definitions.source import Source, before
+from feature_store.definitions.spine import Each, each
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import table_of
 
 
 def _source(name: str) -> Source:

@@ -14,9 +14,9 @@ import polars as pl
 
 from benchmarks.asof_join_peers.scale import FEATURES, SOURCES, SPINE, VALUES, VIEWS, asked
 from benchmarks.contenders.meter import least_cost, peak_mb
-from feature_store.lake import Lake
-from feature_store.partitions import Partitioning, features_in_parts
-from feature_store.tables import table_of
+from feature_store.offline.partitions import Partitioning, features_in_parts
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import table_of
 
 NAMES = [f"view{number}_{name}" for number in range(VIEWS) for name in VALUES]
 

@@ -17,11 +17,11 @@ import numpy as np
 import polars as pl
 
 from benchmarks.contenders.apart import run_apart
-from feature_store.feature_view import Feature, latest
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import Source, before
-from feature_store.spine import Each, each
+from feature_store.definitions.feature_view import Feature, latest
+from feature_store.definitions.source import Source, before
+from feature_store.definitions.spine import Each, each
+from feature_store.intake.ingest import ingest_batch
+from feature_store.storage.lake import Lake
 
 VIEWS, ROWS, ENTITIES = 5, 1_000_000, 100_000
 QUESTIONS = (1_000_000, 10_000_000)

@@ -14,19 +14,19 @@ import numpy as np
 import polars as pl
 
 from benchmarks.load.models import NUMBERS, TEXTS, packaged, questions
-from feature_store.feature_view import Feature, latest, request
-from feature_store.ingest import ingest_batch
-from feature_store.labels import Label
-from feature_store.lake import Lake
+from feature_store.definitions.feature_view import Feature, latest, request
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import each
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.labels import Label
+from feature_store.offline.training_set import Definition
 from feature_store.online.keyed_table import Rows, replace_table
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
-from feature_store.source import Source
-from feature_store.spine import each
-from feature_store.training_set import Definition
+from feature_store.storage.lake import Lake
 from mlflow_plugins.deployment.options import LookupOptions, StoredModel
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.models import GOLDEN, MANIFEST, ModelPackage, save_model
 from mlflow_plugins.precomputed_names import SCORES, table_name
 

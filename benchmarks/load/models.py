@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from mlflow_plugins.deployment.encoding import encode
 from mlflow_plugins.deployment.options import StoredModel
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.models import GOLDEN, MANIFEST, Golden, ModelPackage, golden_of, save_model
 from modeling.export import ALLOWED_TYPES
 from modeling.tasks import Task

@@ -17,7 +17,7 @@ from lifecycle.decisions import Epoch
 from lifecycle.ports import Alias
 from mlflow_plugins.connection import connect_embedded
 from mlflow_plugins.deployment.options import Following, ServerOptions, StoredModel
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.ledger import SqlLedger
 from mlflow_plugins.models import PLAN, column_schema
 from mlflow_plugins.registry import DIGEST_TAG, KEY_TAG, MlflowRegistry

@@ -18,10 +18,10 @@ import polars as pl
 from benchmarks.contenders.meter import least_cost, peak_mb
 from benchmarks.online_peers.question import ASKED, COLUMNS, names
 from benchmarks.online_peers.stores import NEWEST, latest_views, write_latest
-from feature_store.lake import Lake
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
-from feature_store.tables import table_of
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import table_of
 
 _BATCH = 250_000
 

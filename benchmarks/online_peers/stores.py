@@ -15,17 +15,17 @@ import numpy as np
 import polars as pl
 
 from benchmarks.online_peers.question import HOURS, TTL, VIEWS, WRITTEN, names
-from feature_store.feature_view import Feature, latest, window
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
+from feature_store.definitions.feature_view import Feature, latest, window
+from feature_store.definitions.source import Source, before
+from feature_store.definitions.spine import Each, each
+from feature_store.intake.ingest import ingest_batch
 from feature_store.online.catalog import entries
 from feature_store.online.keys import RECORDS
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.store import Changes, OnlineStore
-from feature_store.source import Source, before
-from feature_store.spine import Each, each
+from feature_store.storage.lake import Lake
 
 ROWS_AN_HOUR = 4
 ENTITY = {"entity": pl.Int64()}

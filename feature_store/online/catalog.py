@@ -10,7 +10,7 @@ import polars as pl
 
 from feature_store.online.plan import VIEW_BYTES, Part
 from feature_store.online.store import OnlineStore
-from feature_store.stored_types import TYPES
+from feature_store.storage.stored_types import TYPES
 
 _PREFIX = b"\x00view"
 _TYPES: dict[str, pl.DataType] = {str(one): one() if isinstance(one, type) else one for one in TYPES}

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import polars as pl
 
-from feature_store.lake import Lake
 from feature_store.online.keys import RECORDS, encode_all
 from feature_store.online.plan import Part
-from feature_store.reach import EVERYTHING, Reach
-from feature_store.tables import KEY, read_whole, scanned, table_of, with_derived
+from feature_store.storage.lake import Lake
+from feature_store.storage.reach import EVERYTHING, Reach
+from feature_store.storage.tables import KEY, read_whole, scanned, table_of, with_derived
 
 _SAMPLED_A_RANGE = 1_000
 

@@ -10,8 +10,7 @@ from hashlib import blake2b
 
 import polars as pl
 
-from feature_store.aggregates import answer_type
-from feature_store.lake import Lake
+from feature_store.definitions.aggregates import answer_type
 from feature_store.online import newest_rows, window_records
 from feature_store.online.catalog import Build, Entry, Shape, entries, entry_key, type_texts, types_of
 from feature_store.online.cells import as_datetime, as_microseconds
@@ -21,9 +20,10 @@ from feature_store.online.keys import RECORDS, encode_all
 from feature_store.online.plan import VIEW_BYTES, NewestRow, OnlineViews, Part
 from feature_store.online.sorted_rows import SortedRows
 from feature_store.online.store import Changes, OnlineStore
-from feature_store.reach import Reach
 from feature_store.span import utc
-from feature_store.tables import KEY, SEQUENCE, base_columns, fact_types, facts, table_of, tables_of
+from feature_store.storage.lake import Lake
+from feature_store.storage.reach import Reach
+from feature_store.storage.tables import KEY, SEQUENCE, base_columns, fact_types, facts, table_of, tables_of
 
 CHUNK_ROWS = 200_000
 _CHUNKS_A_RANGE = 10

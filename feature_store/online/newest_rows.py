@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from feature_store.online.cells import cells, letter, numpy_type
 from feature_store.online.plan import NewestRow
 from feature_store.online.sorted_rows import FOREVER, SortedRows
-from feature_store.timeline import Ints
+from feature_store.point_in_time.timeline import Ints
 
 Record = tuple[bytes, bytes]
 Mask = NDArray[np.bool_]

@@ -8,14 +8,23 @@ from hashlib import blake2b
 
 import polars as pl
 
-from feature_store.aggregates import Aggregate, recognise
-from feature_store.feature_view import Combined, Derived, Feature, Latest, Recency, Request, Windowed, check_features
+from feature_store.definitions.aggregates import Aggregate, recognise
+from feature_store.definitions.feature_view import (
+    Combined,
+    Derived,
+    Feature,
+    Latest,
+    Recency,
+    Request,
+    Windowed,
+    check_features,
+)
+from feature_store.definitions.source import Source
+from feature_store.definitions.spec_text import spec_text
+from feature_store.definitions.spine import Each, Spine
 from feature_store.online.errors import UnsupportedAggregateError
 from feature_store.online.store import FORMAT
-from feature_store.source import Source
 from feature_store.span import microseconds
-from feature_store.spec_text import spec_text
-from feature_store.spine import Each, Spine
 
 VIEW_BYTES = 8
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from feature_store.ingest import IngestResult, ingest_batch
-from feature_store.lake import Lake
+from feature_store.definitions.source import Source
+from feature_store.intake.ingest import IngestResult, ingest_batch
 from feature_store.online.materialize import Materialized, materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.store import OnlineStore
-from feature_store.source import Source
+from feature_store.storage.lake import Lake
 
 
 @dataclass(frozen=True, slots=True)

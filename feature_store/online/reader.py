@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from feature_store.as_of import timed
+from feature_store.definitions.feature_view import Combined, Derived, Request, Transform, transform_name
+from feature_store.definitions.transforms import transformed
 from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError
-from feature_store.feature_view import Combined, Derived, Request, Transform, transform_name
 from feature_store.online.answers import OnlineFeatures, Status, Statuses
 from feature_store.online.catalog import Build, entries, types_of
 from feature_store.online.cells import as_microseconds
@@ -26,7 +27,6 @@ from feature_store.online.plan import NewestRow, OnlineViews, Part
 from feature_store.online.presence import Presence
 from feature_store.online.store import OnlineStore
 from feature_store.online.window_answers import WindowAnswers
-from feature_store.transforms import transformed
 
 _NOWHERE = b"\x02"  # no record begins so
 _UTC = pl.Datetime("us", "UTC")

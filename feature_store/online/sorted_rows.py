@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from feature_store.online.keys import RECORDS, encode_all
-from feature_store.tables import KEY, ROW, superseded
-from feature_store.timeline import Ints, moments
+from feature_store.point_in_time.timeline import Ints, moments
+from feature_store.storage.tables import KEY, ROW, superseded
 
 FOREVER = int(np.iinfo(np.int64).max)
 ENTITY = "_entity"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from feature_store.lake import Lake
+from feature_store.definitions.source import Source
 from feature_store.online.catalog import Build, entries
 from feature_store.online.cells import as_datetime
 from feature_store.online.plan import OnlineViews
 from feature_store.online.store import OnlineStore
-from feature_store.source import Source
-from feature_store.tables import tables_of
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import tables_of
 
 
 @dataclass(frozen=True, slots=True)

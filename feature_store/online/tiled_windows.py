@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
-from feature_store.aggregates import Kind
+from feature_store.definitions.aggregates import Kind
 from feature_store.online.window_layout import HEAD, SERIES, SeriesLayout
 from feature_store.online.window_values import Finish
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.exact import exact_parts
-from feature_store.timeline import Ints
+from feature_store.point_in_time.exact import exact_parts
+from feature_store.point_in_time.timeline import Ints
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

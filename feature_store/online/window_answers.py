@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.aggregates import Kind
+from feature_store.definitions.aggregates import Kind
 from feature_store.online.answers import Status, Statuses
 from feature_store.online.cells import as_datetime
 from feature_store.online.errors import AskedOfThePastError

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from feature_store.aggregates import Aggregate, Kind
+from feature_store.definitions.aggregates import Aggregate, Kind
 from feature_store.online.plan import InWindow
 
 HEAD = 3

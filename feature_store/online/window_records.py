@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from feature_store.aggregates import Kind
+from feature_store.definitions.aggregates import Kind
 from feature_store.online.cells import cells
 from feature_store.online.plan import InWindow
 from feature_store.online.sorted_rows import FOREVER, SortedRows
 from feature_store.online.tiles import Ranges, accumulated, accumulated_parts, fits, float_parts, reduced
 from feature_store.online.window_layout import HEAD, SERIES, SeriesLayout, series_of, tile_length
-from feature_store.timeline import Ints, moments
+from feature_store.point_in_time.timeline import Ints, moments
 
 Mask = NDArray[np.bool_]
 Words = NDArray[np.int64]

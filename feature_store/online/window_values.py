@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.aggregates import Kind
-from feature_store.exact import exact_mean, exact_moments, exact_std, exact_sum, whole_sum
+from feature_store.definitions.aggregates import Kind
 from feature_store.online.cells import as_date, as_datetime
 from feature_store.online.window_layout import SeriesLayout
+from feature_store.point_in_time.exact import exact_mean, exact_moments, exact_std, exact_sum, whole_sum
 
 Finish = Callable[[list[Any], int, int], Any]
 """From the values that are not null (or, for sums and extremes, what stands for them), how many there are, and how

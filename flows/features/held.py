@@ -7,14 +7,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from feature_store.feature_view import Feature, Latest, Recency, Windowed
+from feature_store.definitions.feature_view import Feature, Latest, Recency, Windowed
+from feature_store.definitions.spec_text import spec_text
+from feature_store.definitions.spine import Spine
+from feature_store.offline.spec_reading import read_spec
 from feature_store.online.errors import OnlineStoreError
 from feature_store.online.plan import OnlineViews, works_online
 from feature_store.online.standing import Standing, standings
 from feature_store.online.store import OnlineStore
-from feature_store.spec_reading import read_spec
-from feature_store.spec_text import spec_text
-from feature_store.spine import Spine
 from flows.features.lineage import manifest_of, trained_views
 from flows.features.views import View
 from flows.model import Model

@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from feature_store.definitions.feature_view import Feature, feature_names
+from feature_store.definitions.spec_text import canonical, spec_text
 from feature_store.errors import SpecNotReadableError
-from feature_store.feature_view import Feature, feature_names
-from feature_store.spec_reading import read_spec
-from feature_store.spec_text import canonical, spec_text
+from feature_store.offline.spec_reading import read_spec
 from flows.features.views import View, find_view, views_of
 from flows.model import Model
 from flows.results import Result

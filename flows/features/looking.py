@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from feature_store.feature_view import Feature, Latest, Windowed, feature_names
-from feature_store.features import features
-from feature_store.questions import questions
-from feature_store.source import Source
-from feature_store.tables import facts, table_of
+from feature_store.definitions.feature_view import Feature, Latest, Windowed, feature_names
+from feature_store.definitions.source import Source
+from feature_store.offline.features import features
+from feature_store.offline.questions import questions
+from feature_store.storage.tables import facts, table_of
 from flows.errors import EmptyWindowError
 from flows.features.held import online_states
 from flows.features.lineage import champion_views, trained_on

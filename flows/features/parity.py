@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect import flow
 
-from feature_store.parity import Difference, FeatureParity, merged, ranked
+from feature_store.offline.parity import Difference, FeatureParity, merged, ranked
 from flows.features.lineage import trained_views
 from flows.features.recompute import logged, newest_logged, versions_logged, window_parity
 from flows.frames import predictions_table

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from feature_store.ingest import ingest_batch
+from feature_store.definitions.source import Source
+from feature_store.intake.ingest import ingest_batch
 from feature_store.online.materialize import materialize
-from feature_store.source import Source
 from flows.errors import BatchRefusedError, UnknownSourceError
 from flows.features.held import online_views
 from flows.model import Model

@@ -9,16 +9,16 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from feature_store.definitions.feature_view import Combined, Feature, feature_names
+from feature_store.definitions.spine import asked_source
 from feature_store.errors import ColumnTypeError, MissingColumnsError
-from feature_store.feature_view import Combined, Feature, feature_names
-from feature_store.features import features
-from feature_store.lake import Lake
+from feature_store.offline.features import features
+from feature_store.offline.parity import differs
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
 from feature_store.online.standing import standings
-from feature_store.parity import differs
-from feature_store.spine import asked_source
-from feature_store.tables import column_type
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import column_type
 from flows.features.held import looked_up
 from flows.features.views import views_of
 from flows.model import Model

@@ -9,12 +9,20 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from feature_store.feature_view import Combined, Derived, Feature, Request, feature_names, joins_on, with_operands
-from feature_store.features import features
-from feature_store.lake import Lake
-from feature_store.parity import FeatureParity, Mask, compared, differs, merged
-from feature_store.questions import questions
-from feature_store.taken_in import TakenIn, taken_in_moments
+from feature_store.definitions.feature_view import (
+    Combined,
+    Derived,
+    Feature,
+    Request,
+    feature_names,
+    joins_on,
+    with_operands,
+)
+from feature_store.offline.features import features
+from feature_store.offline.parity import FeatureParity, Mask, compared, differs, merged
+from feature_store.offline.questions import questions
+from feature_store.storage.lake import Lake
+from feature_store.storage.taken_in import TakenIn, taken_in_moments
 from flows.features.lineage import Trained
 from flows.frames import key_names, predictions_table, question_columns, stored_name
 from flows.model import Model

@@ -35,7 +35,7 @@ def features(given: Namespace) -> int:
 
 def push(model: Model, given: Namespace) -> Result:
     """Push the rows of a file."""
-    from feature_store.readers import csv, parquet
+    from feature_store.intake.readers import csv, parquet
 
     read = csv if given.file.endswith(".csv") else parquet
     return model.push(given.source, read(given.file)(), batch=given.batch, as_of=given.as_of)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from feature_store.feature_view import (
+from feature_store.definitions.feature_view import (
     Combined,
     Derived,
     Feature,
@@ -17,8 +17,8 @@ from feature_store.feature_view import (
     joins_on,
     named_views,
 )
-from feature_store.source import Arrival, Shift, Source
-from feature_store.spec_text import code_hash, view_version
+from feature_store.definitions.source import Arrival, Shift, Source
+from feature_store.definitions.spec_text import code_hash, view_version
 from flows.errors import UnknownViewError
 from flows.model import Model
 from lifecycle.moments import spell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 from flows.model import Model
 
 

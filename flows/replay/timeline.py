@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from feature_store.source import Source
+from feature_store.definitions.source import Source
 from flows.wiring import read_source
 
 

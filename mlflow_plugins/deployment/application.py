@@ -35,9 +35,10 @@ from mlflow_plugins.deployment.mlflow_app import Kept, ask
 from mlflow_plugins.deployment.options import Access, Limits
 from mlflow_plugins.deployment.questions import Completed
 from mlflow_plugins.deployment.routes import NOTHING, Routes
-from mlflow_plugins.deployment.served import Served, Tier
+from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import ClientGoneError, FeaturesUnavailableError, QuestionError, RequestNotLoggedError
-from mlflow_plugins.request_log.lines import Asked
+from mlflow_plugins.request_log.asked import Asked
 
 # What MLflow reads as JSON without a further look, as clients spell it; any other spelling is for MLflow to read.
 JSON_TYPES = frozenset({

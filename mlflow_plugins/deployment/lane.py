@@ -17,7 +17,8 @@ import numpy as np
 
 from mlflow_plugins.deployment.asgi import Receive, has_gone
 from mlflow_plugins.deployment.decoding import Values
-from mlflow_plugins.deployment.served import Served, Tier
+from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import ClientGoneError
 
 MAX_ROWS = 4096

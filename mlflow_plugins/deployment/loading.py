@@ -21,7 +21,8 @@ from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.proving import Sample, problem_of, sample_of
 from mlflow_plugins.deployment.question import Question
 from mlflow_plugins.deployment.questions import Questions
-from mlflow_plugins.deployment.served import Output, Predict, Served, Tier, headers_of
+from mlflow_plugins.deployment.served import Output, Predict, Served, headers_of
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import NoQuestionsError
 from mlflow_plugins.loader import LoadedModel
 from mlflow_plugins.models import GOLDEN, PREDICT_FUNCTIONS

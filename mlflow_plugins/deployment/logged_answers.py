@@ -9,7 +9,8 @@ from mlflow_plugins.deployment.application import Answered, Application
 from mlflow_plugins.deployment.asgi import BY_NAME, Headers, Scope, header
 from mlflow_plugins.deployment.completion import AS_OF, asked_as_of
 from mlflow_plugins.deployment.metrics import Gauge
-from mlflow_plugins.request_log.lines import Asked, Undecoded
+from mlflow_plugins.request_log.asked import Asked
+from mlflow_plugins.request_log.lines import Undecoded
 from mlflow_plugins.request_log.options import LogOptions
 from mlflow_plugins.request_log.writer import CHAMPION, RequestLog
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.request_log.options import LogOptions
 
 

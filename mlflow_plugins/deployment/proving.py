@@ -13,7 +13,8 @@ import pandas as pd
 from mlflow_plugins.deployment.columns import Column, Kind
 from mlflow_plugins.deployment.decoding import Decoder, Values
 from mlflow_plugins.deployment.encoding import encode
-from mlflow_plugins.deployment.served import Predict, Tier
+from mlflow_plugins.deployment.served import Predict
+from mlflow_plugins.deployment.tier import Tier
 
 SAMPLE_ROWS = 48
 _BATCHES = (1, 2, 3, 7, 16)

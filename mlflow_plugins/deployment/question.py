@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from feature_store.definitions.feature_view import Combined, Feature, Request, feature_names, request_columns
+from feature_store.definitions.spec_text import canonical
 from feature_store.errors import FeatureStoreError, SpecNotReadableError
-from feature_store.feature_view import Combined, Feature, Request, feature_names, request_columns
-from feature_store.labels import question_key
+from feature_store.offline.labels import question_key
+from feature_store.offline.spec_reading import read_spec
 from feature_store.online.plan import OnlineViews
-from feature_store.spec_reading import read_spec
-from feature_store.spec_text import canonical
-from feature_store.stored_types import TYPES
+from feature_store.storage.stored_types import TYPES
 from mlflow_plugins.deployment.columns import Column, Kind
 from mlflow_plugins.errors import NoQuestionsError
 

@@ -17,7 +17,7 @@ from mlflow_plugins.deployment.feature_lookup import FeatureLookup
 from mlflow_plugins.deployment.options import Gap, LookupOptions
 from mlflow_plugins.deployment.question import Question
 from mlflow_plugins.errors import FeaturesUnavailableError, QuestionError
-from mlflow_plugins.request_log.lines import Asked
+from mlflow_plugins.request_log.asked import Asked
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FOUND = "found"

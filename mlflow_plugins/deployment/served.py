@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from mlflow_plugins.deployment.asgi import App, Headers
 from mlflow_plugins.deployment.columns import Column
 from mlflow_plugins.deployment.decoding import Decoder, Values
+from mlflow_plugins.deployment.tier import Tier
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # reading questions needs Polars, and not every process that serves does
     from mlflow_plugins.deployment.questions import Questions
 
 Predict = Callable[[Sequence[Values]], Any]
 """Columns in the order of the signature to what the model answers, row by row."""
-
-
-class Tier(StrEnum):
-    """How a request is answered; each tier stands on the one before where something is unusual."""
-
-    MLFLOW = "mlflow"  # MLflow's own code
-    TYPED = "typed"  # decoded with types from the signature, then the model's own predict
-    MICROBATCH = "microbatch"  # the same, for all requests that queued up while the last predict ran
-    COMPILED = "compiled"  # a compiled plan whose answers are the model's, bit for bit
-
-    @property
-    def rank(self) -> int:
-        """Place in the order above."""
-        return list(Tier).index(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,27 +15,16 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from mlflow_plugins.deployment.decoding import Values
 from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.request_log.asked import Asked
 
 _encode = msgspec.json.Encoder().encode
 REDACTED = "redacted"
-
-
-class Asked(NamedTuple):
-    """What a request says of its question beside what the model sees.
-
-    Attributes:
-        as_of: microseconds since 1970 (UTC) of the moment it is asked about; none where nobody said so.
-        keys: the columns by which the entity is known, each with a value for each row.
-    """
-
-    as_of: int | None = None
-    keys: Sequence[Values] = ()
 
 
 @dataclass(frozen=True, slots=True)

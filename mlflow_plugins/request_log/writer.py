@@ -14,7 +14,8 @@ from urllib.parse import quote
 from mlflow_plugins.deployment.decoding import Values
 from mlflow_plugins.deployment.served import Served
 from mlflow_plugins.errors import RequestNotLoggedError
-from mlflow_plugins.request_log.lines import Asked, Lines, Undecoded
+from mlflow_plugins.request_log.asked import Asked
+from mlflow_plugins.request_log.lines import Lines, Undecoded
 from mlflow_plugins.request_log.options import Durability, LogOptions
 from mlflow_plugins.request_log.segment import Segment
 

@@ -11,7 +11,7 @@ from benchmarks.asof_join import mismatches
 from benchmarks.asof_join_peers import by_incumbent, by_pandas, by_polars, flights, scale
 from benchmarks.asof_join_peers.measure_scale import ENGINES, total
 from benchmarks.asof_join_peers.question import ALL, FEW
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 
 ONE_OF = 200
 

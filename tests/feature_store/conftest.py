@@ -16,7 +16,7 @@ from uuid import uuid4
 import polars as pl
 import pytest
 
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 
 NEW_YEAR = datetime(2013, 1, 1, tzinfo=UTC)
 

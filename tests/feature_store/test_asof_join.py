@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.asof_join import asof_join
 from feature_store.errors import ColumnTypeError, MissingColumnsError
+from feature_store.point_in_time.asof_join import asof_join
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")

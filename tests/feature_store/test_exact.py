@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store.aggregates import Aggregate, Kind, answer_type, recognise
+from feature_store.definitions.aggregates import Aggregate, Kind, answer_type, recognise
 from feature_store.errors import SumOverflowError
-from feature_store.exact import exact_mean, exact_moments, exact_parts, exact_std, exact_sum, whole_sum
+from feature_store.point_in_time.exact import exact_mean, exact_moments, exact_parts, exact_std, exact_sum, whole_sum
 
 doubles = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=12)
 anything = st.lists(st.floats(), max_size=8)

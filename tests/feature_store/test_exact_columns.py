@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_store.errors import SumOverflowError
-from feature_store.exact import exact_moments, exact_std, exact_sum
-from feature_store.exact_columns import ExactColumn, variances
+from feature_store.point_in_time.exact import exact_moments, exact_std, exact_sum
+from feature_store.point_in_time.exact_columns import ExactColumn, variances
 
 whole = st.integers(-(2**53), 2**53).map(float)
 fractions = st.floats(-1e3, 1e3)

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from polars import col
 
+from feature_store.definitions.source import Source
 from feature_store.errors import MissingColumnsError
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake, Limits
-from feature_store.reach import Bucket, Reach
-from feature_store.source import Source
-from feature_store.tables import column_type, fact_types, facts
+from feature_store.intake.ingest import ingest_batch
+from feature_store.storage.lake import Lake, Limits
+from feature_store.storage.reach import Bucket, Reach
+from feature_store.storage.tables import column_type, fact_types, facts
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 FAR = START + timedelta(days=9)

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from polars import col
 
+from feature_store.definitions.feature_view import Feature, derived, latest, ratio, request, window
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import every, seen
 from feature_store.errors import ColumnTypeError, MissingColumnsError, QuestionTimeError, SpecError
-from feature_store.feature_view import Feature, derived, latest, ratio, request, window
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
-from feature_store.partitions import features_in_parts
-from feature_store.source import Source
-from feature_store.spine import every, seen
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
+from feature_store.offline.partitions import features_in_parts
+from feature_store.storage.lake import Lake
 
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 from polars import col
 
-from feature_store import arrivals
+from feature_store.definitions.expectations import not_null, one_of, within
+from feature_store.definitions.source import ALL, INGESTED, Source, after
 from feature_store.errors import (
     ColumnTypeError,
     ExpectationFailedToRunError,
@@ -24,11 +25,10 @@ from feature_store.errors import (
     SchemaChangedError,
     UntypedColumnError,
 )
-from feature_store.expectations import not_null, one_of, within
-from feature_store.ingest import IngestResult, ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import ALL, INGESTED, Source, after
-from feature_store.tables import known
+from feature_store.intake import arrivals
+from feature_store.intake.ingest import IngestResult, ingest_batch
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import known
 
 FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC)
 
@@ -293,7 +293,7 @@ def test_the_same_batch_again_answers_the_same_and_does_nothing(lake: Lake) -> N
 CRASHING = """
 import os, signal, sys
 sys.path[:0] = {path!r}
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 from test_ingest import FEBRUARY, observed, take, weather_of
 commits = 0
 def commit(self, *given, **named):

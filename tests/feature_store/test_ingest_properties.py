@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import Source, after
-from feature_store.tables import known, source_digest
+from feature_store.definitions.source import Source, after
+from feature_store.intake.ingest import ingest_batch
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import known, source_digest
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=400)

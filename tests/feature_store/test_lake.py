@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from feature_store.errors import SchemaChangedError, TableNotFoundError
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 
 ROWS = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
 

@@ -14,14 +14,14 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 
 ROWS = 200
 
 WORKING = """
 import json, sys
 import polars as pl
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 root, options, first = json.loads(sys.argv[1])
 lake = Lake(root, options)
 lake.exists("t")

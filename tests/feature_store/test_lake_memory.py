@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from feature_store.errors import TableDamagedError
-from feature_store.lake import Lake, Limits
+from feature_store.storage.lake import Lake, Limits
 
 ROWS = pl.DataFrame({"a": list(range(1000)), "b": [f"row {number}" for number in range(1000)]})
 
@@ -66,7 +66,7 @@ MEASURED = """
 import json, re
 from pathlib import Path
 import polars as pl
-from feature_store.lake import Lake, Limits
+from feature_store.storage.lake import Lake, Limits
 lake = Lake({root!r}, limits=Limits(hold_bytes={hold}))
 lake.exists("t")
 pl.DataFrame({{"x": [1.0]}}).lazy().select(pl.col("x").sum()).collect()

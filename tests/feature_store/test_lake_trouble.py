@@ -20,7 +20,7 @@ from feature_store.errors import (
     MissingColumnsError,
     TableDamagedError,
 )
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 
 ROWS = pl.DataFrame({"a": list(range(1000)), "b": [f"row {number}" for number in range(1000)]})
 
@@ -107,7 +107,7 @@ import resource, signal, sys
 import numpy as np
 import polars as pl
 from feature_store.errors import LakeFullError
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 lake = Lake(sys.argv[1])
 lake.append("t", pl.DataFrame({"x": [1.0]}), batch="1")
@@ -139,7 +139,7 @@ READ_ONLY = """
 import os, sys
 import polars as pl
 from feature_store.errors import LakeAccessError
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 lake = Lake(sys.argv[1])
 row = pl.DataFrame({"x": [1.0]})
 lake.append("t", row, batch="1")

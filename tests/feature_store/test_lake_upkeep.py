@@ -14,14 +14,14 @@ import pytest
 from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
 from polars import col
 
+from feature_store.definitions.feature_view import request, window
+from feature_store.definitions.source import Source, before
+from feature_store.definitions.spine import each
 from feature_store.errors import SpanTextError, TableNotFoundError, VersionRemovedError
-from feature_store.feature_view import request, window
-from feature_store.ingest import ingest_batch
-from feature_store.labels import Label
-from feature_store.lake import Lake
-from feature_store.source import Source, before
-from feature_store.spine import each
-from feature_store.training_set import Definition, rebuild, training_set
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.labels import Label
+from feature_store.offline.training_set import Definition, rebuild, training_set
+from feature_store.storage.lake import Lake
 
 
 def later(days: float = 8) -> datetime:

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from feature_store.errors import TableChangedError, TableLockedError
-from feature_store.lake import ABSENT, Lake, Limits
-from feature_store.tables import SEQUENCE
+from feature_store.storage.lake import ABSENT, Lake, Limits
+from feature_store.storage.tables import SEQUENCE
 
 WRITERS, BATCHES = 4, 4
 
@@ -22,7 +22,7 @@ WRITING = """
 import json, sys, time
 from pathlib import Path
 sys.path[:0] = {path!r}
-from feature_store.lake import Lake, Limits
+from feature_store.storage.lake import Lake, Limits
 from test_ingest import observed, take, weather_of
 root, options, locks, writer, go = json.loads(sys.argv[1])
 lake = Lake(root, options, limits=Limits(lock_folder=locks))
@@ -96,7 +96,7 @@ def test_rows_that_were_decided_on_an_older_version_are_not_appended(open_lake: 
 
 HOLDING = """
 import sys
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 with Lake(sys.argv[1]).writing("t"):
     print("held", flush=True)
     sys.stdin.read()
@@ -123,7 +123,7 @@ def test_a_table_that_another_process_holds_is_an_error_that_names_it(tmp_path: 
 APPENDING = """
 import json, sys
 import polars as pl
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 root, options = json.loads(sys.argv[1])
 lake = Lake(root, options)
 for number in range(1, 30):
@@ -131,7 +131,7 @@ for number in range(1, 30):
 """
 COMPACTING = """
 import json, sys
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 root, options = json.loads(sys.argv[1])
 lake, compacted = Lake(root, options), 0
 while lake.read("t")["batch"].max() < 29:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_store.parity import FeatureParity, compared, differs, merged, ranked
+from feature_store.offline.parity import FeatureParity, compared, differs, merged, ranked
 
 NOT_A_NUMBER = float("nan")
 

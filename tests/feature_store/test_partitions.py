@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feature_store.definitions.spine import Spine
 from feature_store.errors import MissingColumnsError
-from feature_store.features import features
-from feature_store.partitions import Partitioning, features_in_parts
-from feature_store.spine import Spine
+from feature_store.offline.features import features
+from feature_store.offline.partitions import Partitioning, features_in_parts
 
 sys.path.append(str(Path(__file__).parent / "online"))  # for online_world
 

@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 from polars import col
 
+from feature_store.definitions.feature_view import derived, latest, recency, request, window
+from feature_store.definitions.source import Source, before
+from feature_store.definitions.spine import each, every, seen
 from feature_store.errors import FeatureNameClashError, LeakError, ManifestMismatchError
-from feature_store.feature_view import derived, latest, recency, request, window
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.labels import Label, ahead, labels
-from feature_store.lake import Lake
-from feature_store.questions import questions, ticks
-from feature_store.source import Source, before
-from feature_store.spine import each, every, seen
-from feature_store.training_set import Definition, rebuild, training_set
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
+from feature_store.offline.labels import Label, ahead, labels
+from feature_store.offline.questions import questions, ticks
+from feature_store.offline.training_set import Definition, rebuild, training_set
+from feature_store.storage.lake import Lake
 
 FAR = datetime(2014, 1, 1, tzinfo=UTC)
 

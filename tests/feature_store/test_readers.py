@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import sqlalchemy
 
+from feature_store.definitions.source import Source, after
 from feature_store.errors import (
     ReaderDamagedError,
     ReaderNotFoundError,
@@ -18,11 +19,10 @@ from feature_store.errors import (
     TableDamagedError,
     VersionRemovedError,
 )
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
-from feature_store.readers import csv, delta, parquet, sql
-from feature_store.source import Source, after
-from feature_store.tables import known
+from feature_store.intake.ingest import ingest_batch
+from feature_store.intake.readers import csv, delta, parquet, sql
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import known
 
 FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC)
 ROWS = pl.DataFrame(

@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 from polars import col
 
+from feature_store.definitions.expectations import within
+from feature_store.definitions.feature_view import derived, latest, recency, request, window
+from feature_store.definitions.source import ALL, INGESTED, Source, after, before
+from feature_store.definitions.spec_text import spec_digest, spec_text, view_version
+from feature_store.definitions.spine import each, every, seen
 from feature_store.errors import SpecNotReadableError
-from feature_store.expectations import within
-from feature_store.feature_view import derived, latest, recency, request, window
-from feature_store.labels import Label, ahead
-from feature_store.source import ALL, INGESTED, Source, after, before
-from feature_store.spec_reading import read_spec
-from feature_store.spec_text import spec_digest, spec_text, view_version
-from feature_store.spine import each, every, seen
+from feature_store.offline.labels import Label, ahead
+from feature_store.offline.spec_reading import read_spec
 
 FLIGHTS = Source(
     "flights",

@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store.errors import (
-    ColumnTypeError,
-    FeatureNameClashError,
-    LeakError,
-    ScheduleTextError,
-    SpanTextError,
-    SpecError,
-)
-from feature_store.expectations import not_null, within
-from feature_store.feature_view import (
+from feature_store.definitions.expectations import not_null, within
+from feature_store.definitions.feature_view import (
     check_features,
     derived,
     difference,
@@ -33,12 +25,20 @@ from feature_store.feature_view import (
     window,
     with_operands,
 )
-from feature_store.labels import Label, ahead, check_label
-from feature_store.partitions import Partitioning
-from feature_store.source import ALL, Source, before
+from feature_store.definitions.source import ALL, Source, before
+from feature_store.definitions.spec_text import spec_digest, spec_text, view_version
+from feature_store.definitions.spine import each, every, seen
+from feature_store.errors import (
+    ColumnTypeError,
+    FeatureNameClashError,
+    LeakError,
+    ScheduleTextError,
+    SpanTextError,
+    SpecError,
+)
+from feature_store.offline.labels import Label, ahead, check_label
+from feature_store.offline.partitions import Partitioning
 from feature_store.span import parse_span
-from feature_store.spec_text import spec_digest, spec_text, view_version
-from feature_store.spine import each, every, seen
 
 
 def nothing() -> pl.DataFrame:
@@ -237,7 +237,8 @@ def test_one_specification_has_one_text_and_another_another() -> None:
 
 def test_a_specification_imports_neither_great_expectations_nor_delta() -> None:
     code = (
-        "import sys, feature_store.feature_view, feature_store.spine, feature_store.expectations\n"
+        "import sys\n"
+        "from feature_store.definitions import expectations, feature_view, spine\n"
         "print([name for name in ('great_expectations', 'deltalake', 'pandas') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -14,12 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.errors import ExpectationFailedToRunError, SuiteUnreadableError
-from feature_store.inference import infer_suite
-from feature_store.ingest import IngestResult, ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import Source
-from feature_store.suite import (
+from feature_store.definitions.source import Source
+from feature_store.definitions.suite import (
     BETWEEN,
     IN_SET,
     MEDIAN,
@@ -33,8 +29,12 @@ from feature_store.suite import (
     check,
     read_suite,
 )
-from feature_store.validation import Pace, great_expectations, validate
-from feature_store.validation_page import validation_page
+from feature_store.errors import ExpectationFailedToRunError, SuiteUnreadableError
+from feature_store.intake.inference import infer_suite
+from feature_store.intake.ingest import IngestResult, ingest_batch
+from feature_store.intake.validation import Pace, great_expectations, validate
+from feature_store.intake.validation_page import validation_page
+from feature_store.storage.lake import Lake
 
 START = datetime(2021, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
 
+from feature_store.definitions.feature_view import Feature, derived, latest, recency, request, window
+from feature_store.definitions.source import ALL, Source, after
+from feature_store.definitions.spine import Spine, each, every, seen
 from feature_store.digest import content_digest, row_digests
-from feature_store.feature_view import Feature, derived, latest, recency, request, window
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.labels import Label, LabelSpec, ahead, labels
-from feature_store.lake import Lake
-from feature_store.partitions import Partitioning
-from feature_store.questions import questions
-from feature_store.source import ALL, Source, after
-from feature_store.spine import Spine, each, every, seen
-from feature_store.tables import known, source_digest
-from feature_store.training_set import Definition, rebuild, training_set
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
+from feature_store.offline.labels import Label, LabelSpec, ahead, labels
+from feature_store.offline.partitions import Partitioning
+from feature_store.offline.questions import questions
+from feature_store.offline.training_set import Definition, rebuild, training_set
+from feature_store.storage.lake import Lake
+from feature_store.storage.tables import known, source_digest
 
 FOLDERS = tempfile.TemporaryDirectory(prefix="incumbent-lakes-")
 START = datetime(2013, 1, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store import window_rows
-from feature_store.timeline import Asked
-from feature_store.windows import Spans, Windows, aggregate
+from feature_store.point_in_time import window_rows
+from feature_store.point_in_time.timeline import Asked
+from feature_store.point_in_time.windows import Spans, Windows, aggregate
 
 EPOCH = datetime(2013, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")

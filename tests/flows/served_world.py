@@ -17,7 +17,7 @@ import polars as pl
 from asking import Answer, Request, ask
 from small_data import week, write_small_model
 
-from feature_store.features import features
+from feature_store.offline.features import features
 from flows.features.materialize import materialize
 from flows.ingest import ingest
 from flows.retraining import train_here
@@ -33,7 +33,7 @@ from mlflow_plugins.deployment.options import Access, Limits, LookupOptions, Sto
 from mlflow_plugins.deployment.pages import PAGES
 from mlflow_plugins.deployment.precomputed import PrecomputedPages
 from mlflow_plugins.deployment.routes import Routes
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 
 Trained = tuple[Any, str, StoredModel]
 FEATURES = (

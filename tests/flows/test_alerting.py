@@ -13,10 +13,10 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from small_data import START, WEEK, Shape, ask, week, write_small_model
 
-from feature_store.feature_view import derived, difference, latest, recency, request, window
-from feature_store.labels import Label
-from feature_store.source import Source
-from feature_store.spine import each
+from feature_store.definitions.feature_view import derived, difference, latest, recency, request, window
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import each
+from feature_store.offline.labels import Label
 from flows.alerting import ALERT_EVENT
 from flows.automations import automate, tells
 from flows.errors import AlertBlockNotFoundError, BatchRefusedError

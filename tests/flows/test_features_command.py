@@ -112,7 +112,7 @@ def tell_parity(run: Run, home: Path) -> None:
 
 
 def plant_skew(home: Path) -> None:
-    from feature_store.lake import Lake
+    from feature_store.storage.lake import Lake
 
     lake = Lake(home / ".incumbent" / "lake")
     wrong = lake.read("predictions/small").head(9)

@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from small_data import week, write_small_model
 
-from feature_store.feature_view import Feature, Windowed
-from feature_store.features import features
-from feature_store.lake import Lake
+from feature_store.definitions.feature_view import Feature, Windowed
+from feature_store.offline.features import features
 from feature_store.online.opening import open_store
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
+from feature_store.storage.lake import Lake
 from flows.exit_codes import DONE, FAILED, USAGE
 from flows.model import load_model
 from lifecycle.moments import iso

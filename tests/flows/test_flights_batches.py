@@ -14,13 +14,13 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from feature_store.features import features
-from feature_store.inference import infer_suite
-from feature_store.ingest import IngestResult, ingest_batch
-from feature_store.lake import Lake
-from feature_store.questions import questions
-from feature_store.source import Source
-from feature_store.suite import Suite
+from feature_store.definitions.source import Source
+from feature_store.definitions.suite import Suite
+from feature_store.intake.inference import infer_suite
+from feature_store.intake.ingest import IngestResult, ingest_batch
+from feature_store.offline.features import features
+from feature_store.offline.questions import questions
+from feature_store.storage.lake import Lake
 from flows.frames import model_input
 from flows.model import Model
 from flows.places import places_of

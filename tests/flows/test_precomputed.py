@@ -22,7 +22,7 @@ from flows.online import opened
 from flows.precompute import Best, best_few, best_rows, precompute_grid, precompute_scores
 from flows.score import score
 from lifecycle.moments import iso
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import ColumnsNotGivenError
 from mlflow_plugins.precomputed_names import TOP, table_name
 

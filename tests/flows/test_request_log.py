@@ -15,13 +15,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 from flows.frames import predictions_table, requests_table
 from flows.request_frames import frames
 from flows.requests import into_the_lake
 from mlflow_plugins.deployment.columns import Column, Kind
-from mlflow_plugins.deployment.served import Served, Tier
-from mlflow_plugins.request_log.lines import Asked, Undecoded
+from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.deployment.tier import Tier
+from mlflow_plugins.request_log.asked import Asked
+from mlflow_plugins.request_log.lines import Undecoded
 from mlflow_plugins.request_log.options import LogOptions
 from mlflow_plugins.request_log.reading import read_segment
 from mlflow_plugins.request_log.segment import Finished, segments

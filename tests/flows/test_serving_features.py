@@ -21,7 +21,7 @@ from flows.features.parity import parity
 from flows.requests import batch_types, compact
 from flows.serving import Chosen, server_options
 from lifecycle.moments import Window, iso
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 
 
 @pytest.mark.parametrize("tier", [None, Tier.TYPED])

@@ -11,11 +11,11 @@ import pytest
 
 import incumbent
 from feature_store.errors import FeatureStoreError, LeakError
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.labels import labels
-from feature_store.lake import Lake
-from feature_store.questions import questions
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
+from feature_store.offline.labels import labels
+from feature_store.offline.questions import questions
+from feature_store.storage.lake import Lake
 from flows.errors import SpecError
 from incumbent import (
     ALL,

@@ -12,6 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("lifecycle", "feature_store", "modeling", "monitoring", "mlflow_plugins", "flows", "incumbent")
+INNER_ROOMS = [
+    f"feature_store/{name}" for name in ("definitions", "storage", "intake", "point_in_time", "offline", "online")
+]
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +22,12 @@ def empty_rooms(tmp_path_factory) -> Path:
     """The layout and its contracts, with nothing in the rooms yet."""
     copy = tmp_path_factory.mktemp("rooms")
     shutil.copy(ROOT / "pyproject.toml", copy)
-    for room in ROOMS:
+    for room in (*ROOMS, *INNER_ROOMS):
         (copy / room).mkdir()
         (copy / room / "__init__.py").touch()
         (copy / room / "present.py").touch()
+    for word in ("as_of", "digest", "errors", "span"):
+        (copy / "feature_store" / f"{word}.py").touch()
     return copy
 
 
@@ -45,6 +50,11 @@ def test_rooms_without_forbidden_imports_keep_every_contract(empty_rooms):
         ("lifecycle", "modeling.present", "Dependencies point inward, and siblings are blind to each other"),
         ("modeling", "monitoring.present", "Dependencies point inward, and siblings are blind to each other"),
         ("feature_store", "lifecycle.present", "feature_store imports nothing of ours, not even lifecycle"),
+        (
+            "feature_store/storage",
+            "feature_store.offline.present",
+            "The rooms within feature_store rest on one another one way",
+        ),
         ("lifecycle", "polars", "lifecycle uses the standard library only"),
         ("mlflow_plugins", "prefect", "Prefect is imported only in flows"),
         ("flows", "mlflow", "MLflow is imported only in mlflow_plugins"),

@@ -11,11 +11,11 @@ import polars as pl
 from hypothesis import strategies as st
 from polars import col
 
-from feature_store.feature_view import Feature, derived, difference, latest, ratio, recency, request, window
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
-from feature_store.source import ALL, Source, after
-from feature_store.spine import each, every, seen
+from feature_store.definitions.feature_view import Feature, derived, difference, latest, ratio, recency, request, window
+from feature_store.definitions.source import ALL, Source, after
+from feature_store.definitions.spine import each, every, seen
+from feature_store.intake.ingest import ingest_batch
+from feature_store.storage.lake import Lake
 
 FOLDERS = tempfile.TemporaryDirectory(prefix="incumbent-online-")
 UTC_US = pl.Datetime("us", "UTC")

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from polars import col
 
-from feature_store.feature_view import latest, window
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
+from feature_store.definitions.feature_view import latest, window
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import every, seen
+from feature_store.intake.ingest import ingest_batch
 from feature_store.online.answers import Status
 from feature_store.online.catalog import entries, entry_key
 from feature_store.online.claims import claim, expire_daily, release
@@ -22,8 +23,7 @@ from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
 from feature_store.online.standing import Standing, standings
 from feature_store.online.store import Changes
-from feature_store.source import Source
-from feature_store.spine import every, seen
+from feature_store.storage.lake import Lake
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from online_world import START, UTC_US, bits, new_lake, nothing
 from polars import col
 
-from feature_store.exact import exact_sum
-from feature_store.feature_view import Feature, window
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
+from feature_store.definitions.feature_view import Feature, window
+from feature_store.definitions.source import Source, before
+from feature_store.definitions.spine import each
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
 from feature_store.online.tiles import accumulated, accumulated_parts
-from feature_store.source import Source, before
-from feature_store.spine import each
+from feature_store.point_in_time.exact import exact_sum
 
 sales = Source("sales", read=nothing, key="number", event_time="sold", available_at="told", entity="shop")
 asked = Source("asked", read=nothing, key="number", event_time="as_of", available_at=before("as_of", "9d"))

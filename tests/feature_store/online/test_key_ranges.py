@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from feature_store.feature_view import latest
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
+from feature_store.definitions.feature_view import latest
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import every, seen
+from feature_store.intake.ingest import ingest_batch
 from feature_store.online import materialize as materialize_module
 from feature_store.online.key_ranges import KeyRange, Wanted, key_ranges
 from feature_store.online.keys import RECORDS, encode_all
@@ -18,8 +19,7 @@ from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
-from feature_store.source import Source
-from feature_store.spine import every, seen
+from feature_store.storage.lake import Lake
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 ENDING = b"a view.."

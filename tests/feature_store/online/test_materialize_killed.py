@@ -14,13 +14,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
+from feature_store.intake.ingest import ingest_batch
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
 from feature_store.online.standing import Standing, standings
+from feature_store.storage.lake import Lake
 
 HERE = Path(__file__).parent
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -29,10 +29,10 @@ ENTITIES = 3_000
 SPEC = """
 import polars as pl
 from polars import col
-from feature_store.feature_view import latest, window
+from feature_store.definitions.feature_view import latest, window
 from feature_store.online.plan import OnlineViews
-from feature_store.source import Source
-from feature_store.spine import every, seen
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import every, seen
 meters = Source("meters", read=pl.DataFrame, key=["meter", "hour"], event_time="hour", available_at="hour",
                 entity="meter")
 ONLINE = OnlineViews([latest(meters, "flow", ttl="9d"), window(meters, total=col("flow").sum(), over="9d")],
@@ -43,7 +43,7 @@ ONLINE = OnlineViews([latest(meters, "flow", ttl="9d"), window(meters, total=col
 WORKING = """
 import json, signal, sys
 from datetime import datetime
-from feature_store.lake import Lake
+from feature_store.storage.lake import Lake
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materializing
 root, online, as_of = json.loads(sys.argv[1])

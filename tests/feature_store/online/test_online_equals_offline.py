@@ -24,12 +24,12 @@ from online_world import (
     worlds,
 )
 
-from feature_store.features import features
+from feature_store.definitions.spine import Spine
+from feature_store.offline.features import features
 from feature_store.online.lmdb_store import LmdbStore
 from feature_store.online.materialize import materialize
 from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
-from feature_store.spine import Spine
 
 
 def store() -> LmdbStore:

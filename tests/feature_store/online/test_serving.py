@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 from polars import col
 
+from feature_store.definitions.feature_view import Feature, derived, latest, recency, request, window
+from feature_store.definitions.source import Source
+from feature_store.definitions.spine import each, every, seen
 from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError, SpecError, SumOverflowError
-from feature_store.feature_view import Feature, derived, latest, recency, request, window
-from feature_store.features import features
-from feature_store.ingest import ingest_batch
-from feature_store.lake import Lake
+from feature_store.intake.ingest import ingest_batch
+from feature_store.offline.features import features
 from feature_store.online.answers import Status
 from feature_store.online.errors import (
     AskedOfThePastError,
@@ -28,8 +29,7 @@ from feature_store.online.plan import OnlineViews
 from feature_store.online.push import Rows, push
 from feature_store.online.reader import OnlineReader
 from feature_store.online.upkeep import expire, remove_others
-from feature_store.source import Source
-from feature_store.spine import each, every, seen
+from feature_store.storage.lake import Lake
 
 START = datetime(2013, 3, 31, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")

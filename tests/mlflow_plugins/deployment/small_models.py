@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from mlflow_plugins.deployment.options import StoredModel
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.models import GOLDEN, MANIFEST, ModelPackage, golden_of, save_model
 from modeling.tasks import Task
 

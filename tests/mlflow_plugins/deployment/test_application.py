@@ -14,7 +14,8 @@ from lifecycle.errors import IntegrityError
 from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.options import Access, Limits
 from mlflow_plugins.deployment.routes import NOTHING, Routes
-from mlflow_plugins.deployment.served import Tier, headers_of
+from mlflow_plugins.deployment.served import headers_of
+from mlflow_plugins.deployment.tier import Tier
 
 TOKEN = ((b"authorization", b"Bearer secret"),)
 

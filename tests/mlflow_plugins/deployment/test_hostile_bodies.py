@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mlflow.pyfunc.scoring_server import init
 
 from mlflow_plugins.deployment.loading import load_served
-from mlflow_plugins.deployment.served import Tier
+from mlflow_plugins.deployment.tier import Tier
 
 FEW = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELLS = st.recursive(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mlflow_plugins.deployment.lane import Lane
-from mlflow_plugins.deployment.served import Served, Tier
+from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import ClientGoneError
 
 

@@ -22,9 +22,10 @@ from mlflow_plugins.deployment.experiments import Comparison, unit_reader
 from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.options import Access, Limits
 from mlflow_plugins.deployment.routes import Routes
-from mlflow_plugins.deployment.served import Tier, headers_of
+from mlflow_plugins.deployment.served import headers_of
 from mlflow_plugins.deployment.server import Server
 from mlflow_plugins.deployment.starting import listen
+from mlflow_plugins.deployment.tier import Tier
 
 UVICORNS = {b"date", b"server", b"connection"}
 

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from mlflow_plugins.deployment.columns import Column, Kind
-from mlflow_plugins.deployment.served import Served, Tier
+from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import RequestNotLoggedError
-from mlflow_plugins.request_log.lines import Asked, Undecoded
+from mlflow_plugins.request_log.asked import Asked
+from mlflow_plugins.request_log.lines import Undecoded
 from mlflow_plugins.request_log.options import Durability, LogOptions
 from mlflow_plugins.request_log.reading import Read, read_segment
 from mlflow_plugins.request_log.segment import Finished, segments

@@ -1,0 +1,1 @@
+"""Questions, features, labels and training sets, answered from the lake."""
