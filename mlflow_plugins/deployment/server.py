@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from types import FrameType
 from typing import Any
@@ -12,6 +13,7 @@ import uvicorn
 from mlflow_plugins.deployment.application import Application
 from mlflow_plugins.deployment.connection import TOO_SLOW, Connection, Heads, KnownHeads
 from mlflow_plugins.deployment.options import Access, Limits
+from mlflow_plugins.deployment.starting import say_ready
 
 SWEEP = 0.5
 
@@ -30,6 +32,12 @@ class Server(uvicorn.Server):
         self.failed: BaseException | None = None
         self.loaded = asyncio.Event()
         self._stop_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so to whoever started this worker; where a model is missing it does not answer."""
+        await super().startup(sockets)
+        if self.started and self.failed is None:
+            say_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Say at `/ready` that no more should come; a second signal ends the drain."""

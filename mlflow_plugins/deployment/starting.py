@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 OPTIONS, FD, SLOT = "INCUMBENT_SERVER_OPTIONS", "INCUMBENT_SERVER_FD", "INCUMBENT_SERVER_SLOT"
 WORKER = [sys.executable, "-m", "mlflow_plugins.deployment.worker"]
-WORKERS = "INCUMBENT_SERVER_WORKERS"
+WORKERS, READY = "INCUMBENT_SERVER_WORKERS", "INCUMBENT_SERVER_READY"
 SUPERVISOR = [sys.executable, "-m", "mlflow_plugins.deployment.supervisor"]
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -46,3 +46,15 @@ def environment(options: str, fd: int, slot: int = 0, given: Mapping[str, str] |
     single = dict.fromkeys(_ONE_THREAD, "1")
     told = {OPTIONS: options, FD: str(fd), SLOT: str(slot), "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     return {**(os.environ if given is None else given), **single, **told}
+
+
+def say_ready() -> None:
+    """Tell the supervisor, where there is one, that this worker answers from now on.
+
+    Raises:
+        BrokenPipeError: the supervisor has ended, and so should who says it.
+    """
+    saying = os.environ.pop(READY, None)
+    if saying is not None:
+        os.write(int(saying), b"1")
+        os.close(int(saying))

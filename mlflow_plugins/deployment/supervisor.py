@@ -8,6 +8,7 @@ It imports nothing heavy: its memory is Python's own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,80 +17,127 @@ import sys
 import time
 from collections.abc import Sequence
 from types import FrameType
+from typing import NamedTuple
 
-from mlflow_plugins.deployment.starting import FD, OPTIONS, WORKER, WORKERS, beside, environment
+from mlflow_plugins.deployment.starting import FD, OPTIONS, READY, WORKER, WORKERS, beside, environment
 
 _PAUSE = 0.1
-_YOUNG = 300.0  # a worker that fails earlier than this did not start
 _LONGEST = 60.0
+
+
+class _Worker(NamedTuple):
+    """A worker, and the end of a pipe into which it says that it answers."""
+
+    process: subprocess.Popen[bytes]
+    said: int
+
+    def was_ready(self) -> bool:
+        """Whether it had ever come so far as to answer; to be asked once, when it has ended."""
+        os.set_blocking(self.said, False)
+        try:
+            return bool(os.read(self.said, 1))
+        except BlockingIOError:  # it said nothing, and a process that it started still holds the other end
+            return False
+        finally:
+            os.close(self.said)
 
 
 class Supervisor:
     """The workers of one server.
 
-    A worker of the first generation that cannot start ends the server: what it was told to serve is not to be had. One
-    that takes the place of a worker that served is tried again and again, each time after twice the pause, while the
-    others answer.
+    A worker of the first generation that cannot start and says so by its code ends the server: what it was told to
+    serve is not to be had. Any other that ends is replaced: at once where it had become ready, else, whatever ended it,
+    again and again after twice the pause, while the others answer.
     """
 
     def __init__(self, options: str, fd: int, count: int, command: Sequence[str] = WORKER) -> None:
         self._options, self._command = options, command
         self._bound = socket.socket(fileno=fd)  # keeps the port, and nobody listens on it
-        self._workers = {slot: self._start(slot) for slot in range(count)}
-        self._failed: dict[int, int] = {}  # how often in a row, of the places in which a worker has served
-        self._due: dict[int, float] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._due = dict.fromkeys(range(count), 0.0)  # when the places without a worker get one
+        self._failed: dict[int, int] = {}  # how often in a row, of the places in which a worker has ended
+        self._signals: list[int] = []  # that came and are not handed on yet
         self._ending = False
 
     def run(self) -> int:
-        """Watch the workers until they were told to end; the exit code of one that could not start."""
+        """Start the workers and watch them until they were told to end; the exit code of one that could not start."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
+            signal.signal(number, self._note)
         code = 0
-        while self._workers or (self._due and not self._ending):
-            time.sleep(_PAUSE)
-            for slot, (worker, started) in list(self._workers.items()):
-                if worker.poll() is not None:
-                    del self._workers[slot]
-                    code = self._replace(slot, worker.returncode, time.monotonic() - started) or code
-            for slot in [slot for slot, due in self._due.items() if due <= time.monotonic() and not self._ending]:
-                del self._due[slot]
-                try:
-                    self._workers[slot] = self._start(slot)
-                except OSError as error:  # no memory or no file descriptor now; the others answer meanwhile
-                    self._again(slot, f"could not be started ({error})", failed=self._failed[slot] + 1)
+        try:
+            while self._workers or (self._due and not self._ending):
+                self._start_those_due()
+                time.sleep(_PAUSE)
+                self._hand_on()
+                for slot, worker in list(self._workers.items()):
+                    if worker.process.poll() is not None:
+                        del self._workers[slot]
+                        code = self._replace(slot, worker.process.returncode, worker.was_ready()) or code
+        finally:
+            self._end(signal.SIGTERM)  # where something went wrong here, nobody would watch them any more
         return code
 
-    def _replace(self, slot: int, code: int, age: float) -> int:
-        """Have another started in its place, or end all where a first one did not start; the code to end with."""
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Only note a signal: a worker that is being started at this moment has no place yet, and would miss it."""
+        self._signals.append(number)
+        self._ending = True
+
+    def _hand_on(self) -> None:
+        while self._signals:
+            self._end(self._signals.pop(0))
+
+    def _end(self, number: int) -> None:
+        self._ending = True
+        for worker in self._workers.values():
+            worker.process.send_signal(number)  # which does nothing where it has ended
+
+    def _start_those_due(self) -> None:
+        for slot in [slot for slot, due in self._due.items() if due <= time.monotonic()]:
+            if self._ending:
+                return
+            del self._due[slot]
+            try:
+                self._workers[slot] = self._start(slot)
+            except OSError as error:  # no memory or no file descriptor now; the others answer meanwhile
+                self._again(slot, f"could not be started ({error})", failed=self._failed.get(slot, 0) + 1)
+
+    def _replace(self, slot: int, code: int, was_ready: bool) -> int:
+        """Have another started in its place, or end all where a first one could not start; the code to end with."""
         if self._ending:
             return 0
-        did_not_start = age < _YOUNG and code > 0
-        if did_not_start and slot not in self._failed:
-            self._end(signal.SIGTERM, None)
+        if code > 0 and not was_ready and slot not in self._failed:
+            self._end(signal.SIGTERM)
             return code
-        self._again(slot, f"ended with {code}", failed=self._failed.get(slot, 0) + 1 if did_not_start else 0)
+        self._again(slot, f"ended with {code}", failed=0 if was_ready else self._failed.get(slot, 0) + 1)
         return 0
 
     def _again(self, slot: int, told: str, failed: int) -> None:
-        """Have another started: at once after a worker that served, else after twice the pause of the time before."""
+        """Have another started: at once after a worker that was ready, else after twice the pause before."""
         self._failed[slot] = failed
         pause = min(2.0 ** min(failed - 1, 10), _LONGEST) if failed else 0.0
         self._due[slot] = time.monotonic() + pause
-        sys.stderr.write(f"incumbent: worker {slot} {told} and is started again in {pause:g} s\n")
+        with contextlib.suppress(OSError):  # who read it has gone, which is no reason to end the server
+            sys.stderr.write(f"incumbent: worker {slot} {told} and is started again in {pause:g} s\n")
 
-    def _start(self, slot: int) -> tuple[subprocess.Popen[bytes], float]:
+    def _start(self, slot: int) -> _Worker:
+        said, saying = os.pipe()
+        try:
+            return _Worker(self._process(slot, saying), said)
+        except OSError:
+            os.close(said)
+            raise
+        finally:
+            os.close(saying)
+
+    def _process(self, slot: int, saying: int) -> subprocess.Popen[bytes]:
         listening = beside(self._bound)
         fd = listening.fileno()
-        worker = subprocess.Popen(self._command, env=environment(self._options, fd, slot), pass_fds=[fd])
-        if listening is not self._bound:
-            listening.close()  # what is dealt to a worker must not wait where the worker has died
-        return worker, time.monotonic()
-
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        self._ending = True
-        for worker, _ in self._workers.values():
-            if worker.poll() is None:
-                worker.send_signal(number)
+        told = {**environment(self._options, fd, slot), READY: str(saying)}
+        try:
+            return subprocess.Popen(self._command, env=told, pass_fds=[fd, saying])
+        finally:
+            if listening is not self._bound:
+                listening.close()  # what is dealt to a worker must not wait where the worker has died
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import random
+import re
 import signal
 import socket
 import ssl
@@ -178,7 +179,21 @@ def test_every_accepted_request_is_answered_when_it_is_told_to_end(small, frame,
     body = split(frame.columns, [list(frame.iloc[0])])
     outcomes: Counter[str] = Counter()
 
-    def client(port):
+    with running(ServerOptions(models=(small("late").stored,), limits=QUICK), tmp_path / "log") as server:
+        with _clients(server.port, body, outcomes):
+            server.process.send_signal(signal.SIGTERM)
+            ready = _statuses_until_it_ends(server)
+
+        assert server.process.wait(60) == 0
+    assert outcomes.keys() == {"200"}
+    assert 503 in ready
+
+
+@contextlib.contextmanager
+def _clients(port, body, outcomes):
+    """Eight that ask without pause, each until it is told that its connection is closed."""
+
+    def ask():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         closing = False
         while not closing:
@@ -192,20 +207,14 @@ def test_every_accepted_request_is_answered_when_it_is_told_to_end(small, frame,
             outcomes[str(answer.status)] += 1
             closing = answer.getheader("connection") == "close"
 
-    with running(ServerOptions(models=(small("late").stored,), limits=QUICK), tmp_path / "log") as server:
-        clients = [threading.Thread(target=client, args=(server.port,)) for _ in range(8)]
-        for each in clients:
-            each.start()
-        while sum(outcomes.values()) < 50:
-            time.sleep(0.05)
-        server.process.send_signal(signal.SIGTERM)
-        ready = _statuses_until_it_ends(server)
-        for each in clients:
-            each.join(60)
-
-        assert server.process.wait(60) == 0
-    assert outcomes.keys() == {"200"}
-    assert 503 in ready
+    clients = [threading.Thread(target=ask) for _ in range(8)]
+    for each in clients:
+        each.start()
+    while sum(outcomes.values()) < 50:
+        time.sleep(0.05)
+    yield
+    for each in clients:
+        each.join(60)
 
 
 def _statuses_until_it_ends(server):
@@ -218,6 +227,7 @@ def _statuses_until_it_ends(server):
 
 
 def test_workers_share_the_port_and_their_counts_and_a_dead_one_is_replaced(small, frame, tmp_path):
+    outcomes: Counter[str] = Counter()
     folder = tmp_path / "metrics"
     folder.mkdir()
     body = split(frame.columns, [list(frame.iloc[0])])
@@ -231,14 +241,26 @@ def test_workers_share_the_port_and_their_counts_and_a_dead_one_is_replaced(smal
             time.sleep(0.1)
         first = _children(server.process.pid)
         os.kill(first[0], signal.SIGKILL)
-        while len(set(_children(server.process.pid)) - set(first)) < 1:
-            time.sleep(0.1)
+        replacement = _another_than(first, server)
         later = Counter(_scored(server, body) for _ in range(10))
 
         assert len(first) == 2
         assert statuses[200] >= 20
         assert later[200] >= 5
-        assert server.stop() == 0
+        os.kill(replacement, signal.SIGKILL)  # which still loads
+        loading = _another_than([*first, replacement], server)
+        with _clients(server.port, body, outcomes):
+            server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+    assert outcomes.keys() == {"200"}
+    assert not Path(f"/proc/{loading}").exists()
+    assert re.findall(r"again in (\d+) s", (tmp_path / "log").read_text()) == ["0", "1"]
+
+
+def _another_than(known, server):
+    while not (others := set(_children(server.process.pid)) - set(known)):
+        time.sleep(0.1)
+    return others.pop()
 
 
 def _scored(server, body):
