@@ -10,27 +10,21 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.events import emit_event
 from prefect.flows import Flow
-from prefect.runtime import flow_run as this_run
 
 from flows.decide import earlier_evidence
 from flows.errors import BatchRefusedError
 from flows.evidence import noted_evidence
+from flows.keys import step_key
 from flows.model import Model
 from flows.places import places_of
-from flows.steps import Step, artifact_key, step_key
+from flows.steps import Step
 from flows.wiring import Loop, current_loop
 from lifecycle.alerts import HEALTH, VALIDATION, Alert, Symptom, alerts_of, symptoms_of
 from lifecycle.evidence import Evidence
-from lifecycle.moments import Window, iso, parse_moment
-
-ALERT_EVENT = "incumbent.alert"
-"""Emitted once for each new cause; its payload holds owner, title, what was seen, and the pages to look at."""
+from lifecycle.moments import Window, parse_moment
 
 _MEMORY = 2
 """Windows without a symptom after which the same cause is a new one."""
@@ -100,30 +94,3 @@ def note(loop: Loop, model: Model, as_of: datetime, seen: Sequence[Symptom]) -> 
     """Note what was seen where somebody was told, so that it is known in the windows after."""
     if loop.tell_owner is not None and seen:
         loop.journal.finish(_note(model, as_of), json.dumps(sorted({one.place for one in seen})))
-
-
-def emit_alert(alert: Alert, links: Mapping[str, str]) -> None:
-    """Send an alert as Prefect's event, and leave it on the page of the flow run."""
-    pages = {**links, **_run_page()}
-    lines = "\n".join(f"- {line}" for line in alert.lines)
-    emit_event(
-        event=ALERT_EVENT,
-        resource={"prefect.resource.id": f"incumbent.model.{alert.model}", "prefect.resource.name": alert.model},
-        payload={
-            "owner": alert.owner,
-            "title": alert.title,
-            "as_of": iso(alert.as_of),
-            "seen": lines,
-            "links": "\n".join(f"{name}: {url}" for name, url in pages.items()),
-        },
-        id=UUID(alert.alert_id),
-    )
-    if this_run.id:
-        linked = " · ".join(f"[{name}]({url})" for name, url in pages.items())
-        text = f"**{alert.title}**\n\nOwner: {alert.owner}\n\n{lines}\n\n{linked}\n"
-        create_markdown_artifact(text, key=artifact_key(alert.model, "alert"), description=alert.title)
-
-
-def _run_page() -> dict[str, str]:
-    page = this_run.ui_url if this_run.id else None
-    return {"Prefect run": page} if page else {}

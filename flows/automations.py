@@ -12,10 +12,9 @@ from prefect.events.actions import RunDeployment, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
-from flows.alerting import ALERT_EVENT
 from flows.errors import AlertBlockNotFoundError
+from flows.events import ALERT_EVENT, RETRAIN_EVENT
 from flows.model import Model
-from flows.retraining import RETRAIN_EVENT
 
 _ANYBODY = "*"
 _BODY = """{{ event.payload.title }}

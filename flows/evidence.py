@@ -11,9 +11,9 @@ from feature_store.errors import TableNotFoundError
 from feature_store.offline.labels import KNOWN, labels
 from flows.frames import block_numbers, key_names, predictions_table
 from flows.judging import interval, paired
+from flows.keys import step_key
 from flows.model import Model
 from flows.results import Result
-from flows.steps import step_key
 from flows.wiring import Loop, Reign
 from lifecycle.actions import Retrain
 from lifecycle.decisions import WINDOW

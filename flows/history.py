@@ -12,7 +12,8 @@ from prefect.runtime import flow_run
 
 from flows.decide import earlier_evidence
 from flows.evidence import noted_evidence
-from flows.steps import Step, artifact_key
+from flows.keys import artifact_key
+from flows.steps import Step
 from lifecycle.evidence import Evidence
 from monitoring.history import history_figure
 

@@ -20,9 +20,10 @@ from feature_store.storage.lake import Lake
 from feature_store.storage.tables import source_digest, table_of
 from flows.errors import BatchRefusedError
 from flows.expecting import expecting
+from flows.keys import artifact_key
 from flows.model import Model
 from flows.results import Result
-from flows.steps import Step, artifact_key, carry_out, run_name
+from flows.steps import Step, carry_out, run_name
 from flows.tasks import task
 from lifecycle.evidence import Anomaly, IngestFacts
 from lifecycle.moments import iso

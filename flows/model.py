@@ -18,7 +18,6 @@ from feature_store.definitions.spine import Each, Every, Spine, asked_source
 from feature_store.errors import FeatureStoreError
 from feature_store.offline.labels import Ahead, Label, check_label
 from flows.errors import FlowsError, ModelFileError, ModelNotFoundError, NotFittedError, SpecError
-from flows.verbs import Verbs
 from lifecycle.errors import LifecycleError
 from lifecycle.gates import Gate
 from lifecycle.moments import span
@@ -35,7 +34,7 @@ _FEWEST_BLOCKS = 7  # below this a block bootstrap says little, and the gates re
 
 
 @dataclass(slots=True, eq=False)
-class Model(Verbs):
+class Model:
     """One model and the loop around it.
 
     Attributes:

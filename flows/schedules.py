@@ -16,15 +16,14 @@ from prefect.flows import Flow
 from prefect.schedules import Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
-from flows.alerting import ALERT_EVENT
 from flows.automations import automate, retrains, tells
 from flows.errors import UnknownDeploymentError
+from flows.events import ALERT_EVENT, RETRAIN_EVENT
 from flows.features.held import looked_up
 from flows.features.materialize import refresh
 from flows.model import Model
 from flows.requests import compact_requests
 from flows.results import Result
-from flows.retraining import RETRAIN_EVENT
 from flows.score import score
 from flows.settings import Settings
 from flows.train import train

@@ -17,6 +17,7 @@ from prefect.runtime import deployment, flow_run
 from feature_store.storage.tables import tables_of
 from flows.errors import AsOfError
 from flows.identity import code_version
+from flows.keys import artifact_key, step_key
 from flows.model import Model
 from flows.results import Result
 from flows.wiring import Loop, current_loop
@@ -40,11 +41,6 @@ class Step:
     def key(self, name: str) -> str:
         """Identity of another step at the same moment."""
         return step_key(name, self.model, self.as_of)
-
-
-def step_key(name: str, model: Model, as_of: datetime) -> str:
-    """Identity of a step: asked twice, done once."""
-    return f"{model.name}|{iso(as_of)}|{name}"
 
 
 def moment_of(as_of: str | None) -> datetime:
@@ -150,12 +146,3 @@ def _show(result: Result) -> Result:
             description=f"{result.verb} {result.model} {result.as_of}{', MLflow run ' + run if run else ''}",
         )
     return result
-
-
-def artifact_key(model: str, what: str) -> str:
-    """The key of a Prefect artifact, which takes small letters, digits and hyphens.
-
-    >>> artifact_key("late_flights", "features list")
-    'late-flights-features-list'
-    """
-    return f"{model}-{what}".lower().replace("_", "-").replace(" ", "-")

@@ -16,6 +16,7 @@ import polars as pl
 
 from feature_store.definitions.source import Source
 from feature_store.storage.lake import Lake
+from flows.events import ask_for_training, emit_alert
 from flows.model import Model, load_model
 from flows.servers import addressed
 from flows.settings import Settings, read_settings
@@ -163,9 +164,6 @@ def current_loop() -> Loop:
     """The current loop; in a worker's process it is built from the settings at the first use."""
     loop = _current.get()
     if loop is None:
-        from flows.alerting import emit_alert
-        from flows.retraining import ask_for_training
-
         loop = build(addressed(read_settings()), start_training=ask_for_training)
         loop.tell_owner = emit_alert
         _current.set(loop)

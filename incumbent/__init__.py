@@ -12,7 +12,7 @@ _HOME = {
     "INGESTED": "feature_store.definitions.source",
     "Gate": "lifecycle.gates",
     "Label": "feature_store.offline.labels",
-    "Model": "flows.model",
+    "Model": "incumbent.model",
     "Policy": "lifecycle.policies",
     "Source": "feature_store.definitions.source",
     "after": "feature_store.definitions.source",
@@ -27,7 +27,7 @@ _HOME = {
     "each": "feature_store.definitions.spine",
     "every": "feature_store.definitions.spine",
     "latest": "feature_store.definitions.feature_view",
-    "load_model": "flows.model",
+    "load_model": "incumbent.model",
     "not_null": "feature_store.definitions.expectations",
     "older": "lifecycle.policies",
     "one_of": "feature_store.definitions.expectations",
@@ -95,8 +95,8 @@ if TYPE_CHECKING:
     from feature_store.intake.readers import csv, delta, parquet, sql
     from feature_store.offline.labels import Label, ahead
     from flows.embedded import predict
-    from flows.model import Model, load_model
     from flows.running import replay
+    from incumbent.model import Model, load_model
     from lifecycle.gates import Gate
     from lifecycle.policies import Policy, drifted, older, worse
     from modeling.fit_function import tune

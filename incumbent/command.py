@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.verb is None:
         top.print_help()
         return USAGE
-    from flows.shell import run
+    from incumbent.shell import run
 
     return run(given)
 

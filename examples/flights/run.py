@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from flows.replay.memory import PeakMemory
+from flows.replay.showing import show_summary
 from flows.running import begin, connected
-from flows.showing import show_summary
 from lifecycle.moments import parse_moment
 
 MODEL = "examples/flights"

@@ -13,11 +13,11 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from flows.decide import ON_CHALLENGER, decide
 from flows.ingest import ingest
+from flows.keys import step_key
 from flows.model import Model
 from flows.monitor import monitor
 from flows.promote import reconcile
 from flows.score import score
-from flows.steps import step_key
 from flows.train import train
 from flows.wiring import Loop, running
 from lifecycle.moments import iso

@@ -17,9 +17,9 @@ from feature_store.definitions.feature_view import derived, difference, latest, 
 from feature_store.definitions.source import Source
 from feature_store.definitions.spine import each
 from feature_store.offline.labels import Label
-from flows.alerting import ALERT_EVENT
 from flows.automations import automate, tells
 from flows.errors import AlertBlockNotFoundError, BatchRefusedError
+from flows.events import ALERT_EVENT
 from flows.expecting import expect
 from flows.ingest import ingest
 from flows.model import Model, load_model

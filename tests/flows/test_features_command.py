@@ -12,7 +12,7 @@ import pytest
 from small_data import week, write_small_model
 
 from flows.exit_codes import DATA_SAID_NO, DONE, GATE_SAID_NO, USAGE
-from flows.model import load_model
+from incumbent.model import load_model
 from lifecycle.moments import iso
 
 NOW, LATER = iso(week(6)), iso(week(7))

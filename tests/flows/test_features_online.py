@@ -19,7 +19,7 @@ from feature_store.online.plan import OnlineViews
 from feature_store.online.reader import OnlineReader
 from feature_store.storage.lake import Lake
 from flows.exit_codes import DONE, FAILED, USAGE
-from flows.model import load_model
+from incumbent.model import load_model
 from lifecycle.moments import iso
 
 NOW, LATER = iso(week(6)), iso(week(7))

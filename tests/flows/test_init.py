@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from small_data import write_small_model
 
+import incumbent
 from flows.checking import check
 from flows.errors import GuessError, ModelFileError
 from flows.guessing import Guess, Named, guess
@@ -341,6 +343,21 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, content: 
     with pytest.raises(ModelFileError) as caught:
         read_table(tmp_path / name)
     assert message in str(caught.value)
+
+
+def test_a_model_without_verbs_is_refused_by_those_who_would_call_them(tmp_path: Path) -> None:
+    path = write_small_model(tmp_path)
+    path.write_text(
+        path.read_text().replace("from incumbent import *", "from incumbent import *\nfrom flows.model import Model")
+    )
+
+    with pytest.raises(ModelFileError) as caught:
+        incumbent.load_model(path)
+
+    assert str(caught.value) == (
+        f"{path} cannot be used as a model file: small is a flows.model.Model, which has no verbs. "
+        "Import Model from incumbent"
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from small_data import write_small_model
 
-from flows.alerting import emit_alert
 from flows.automations import automate, tells
+from flows.events import emit_alert
 from flows.model import load_model
 from flows.servers import start_prefect
 from flows.settings import Servers, Settings, State

@@ -13,9 +13,9 @@ from small_data import week, write_small_model
 
 from flows import schedules
 from flows.errors import UnknownDeploymentError
-from flows.model import Model, load_model
 from flows.settings import OnlineTable
 from flows.wiring import running
+from incumbent.model import Model, load_model
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from small_data import Shape, week, write_small_model
 from flows.errors import UnknownPolicyError
 from flows.model import load_model
 from flows.replay.compare import compare, policy_named
-from flows.showing import show_comparison, show_summary
+from flows.replay.showing import show_comparison, show_summary
 from lifecycle.errors import NoChampionError
 from lifecycle.policies import Policy
 

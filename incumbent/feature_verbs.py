@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-if TYPE_CHECKING:
-    from flows.model import Model
-    from flows.results import Result
+from flows import model
+from flows.results import Result
 
 Moment = str | datetime | None
 
 
-class FeatureVerbs:
+class FeatureVerbs(model.Model):
     """What can be asked about a model's features. `incumbent features ...` in the shell are the same functions."""
 
     __slots__ = ()
@@ -24,7 +23,7 @@ class FeatureVerbs:
         from flows.running import looking
 
         with looking() as loop:
-            return list_features(loop, self._model)
+            return list_features(loop, self)
 
     def show_feature(self, name: str) -> Result:
         """The definition and version of a view, or of the view that makes a feature, and who was trained on it."""
@@ -32,7 +31,7 @@ class FeatureVerbs:
         from flows.running import looking
 
         with looking() as loop:
-            return show_feature(loop, self._model, name)
+            return show_feature(loop, self, name)
 
     def feature_stats(self, start: Moment = None, end: Moment = None) -> Result:
         """Counts, nulls, and moments or frequent values of the features of a window's stored questions.
@@ -45,7 +44,7 @@ class FeatureVerbs:
         from flows.running import looking, window_or_last
 
         with looking() as loop:
-            return feature_stats(loop, self._model, window_or_last(self._model, start, end))
+            return feature_stats(loop, self, window_or_last(self, start, end))
 
     def freshness(self, as_of: Moment = None) -> Result:
         """How old the newest row behind each view is, against how old it may be."""
@@ -53,7 +52,7 @@ class FeatureVerbs:
         from flows.running import looking, moment_or_now
 
         with looking() as loop:
-            return freshness(loop, self._model, moment_or_now(as_of))
+            return freshness(loop, self, moment_or_now(as_of))
 
     def materialize(self, as_of: Moment = None) -> Result:
         """Bring the online store up to what the lake knew at `as_of`, by default this moment.
@@ -67,8 +66,8 @@ class FeatureVerbs:
         with connected() as loop:
             from flows.features.materialize import materialize
 
-            loop.models[self._model.reference] = self._model
-            return materialize(self._model.reference, iso(moment_or_now(as_of)))
+            loop.models[self.reference] = self
+            return materialize(self.reference, iso(moment_or_now(as_of)))
 
     def push(self, source: str, rows: Any, *, batch: str | None = None, as_of: Moment = None) -> Result:
         """Take rows of a source in, and bring them online at once.
@@ -84,7 +83,7 @@ class FeatureVerbs:
 
         pushed = Pushed(source, rows) if batch is None else Pushed(source, rows, batch)
         with looking() as loop:
-            return push_rows(loop, self._model, pushed, moment_or_now(as_of))
+            return push_rows(loop, self, pushed, moment_or_now(as_of))
 
     def read_features(self, entity: Mapping[str, Any], as_of: Moment = None) -> Result:
         """What a new question about an entity is told online, beside what the lake computes for the same moment.
@@ -97,7 +96,7 @@ class FeatureVerbs:
         from flows.running import looking, moment_or_now
 
         with looking() as loop:
-            return read_features(loop, self._model, entity, moment_or_now(as_of))
+            return read_features(loop, self, entity, moment_or_now(as_of))
 
     def parity(self, start: Moment = None, end: Moment = None) -> Result:
         """Compute the features of logged answers again, and report every one that was served otherwise.
@@ -109,12 +108,12 @@ class FeatureVerbs:
         from flows.running import connected, window_or_last
         from lifecycle.moments import iso
 
-        window = window_or_last(self._model, start, end)
+        window = window_or_last(self, start, end)
         with connected() as loop:
             from flows.features.parity import parity
 
-            loop.models[self._model.reference] = self._model
-            return parity(self._model.reference, iso(window.end), iso(window.start))
+            loop.models[self.reference] = self
+            return parity(self.reference, iso(window.end), iso(window.start))
 
     def lineage(self, what: str | int | None = None) -> Result:
         """View, training set, run and version, and back: of a version, of a view or feature, or of every version."""
@@ -122,8 +121,4 @@ class FeatureVerbs:
         from flows.running import looking
 
         with looking() as loop:
-            return lineage(loop, self._model, what)
-
-    @property
-    def _model(self) -> Model:
-        return cast("Model", self)
+            return lineage(loop, self, what)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from flows.errors import EmptyWindowError, SkewFoundError, SpecError
 from flows.exit_codes import DONE
-from flows.model import Model, load_model
 from flows.results import Result
+from incumbent.model import Model, load_model
 from lifecycle.moments import parse_moment
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from flows.errors import GateRefusedError
 from flows.exit_codes import DONE, FAILED, OURS, exit_code
-from flows.model import Model, load_model
 from flows.results import Result
 from flows.settings import share_cores
+from incumbent.model import Model, load_model
 from lifecycle.moments import iso, parse_moment
 
 
@@ -103,7 +103,7 @@ def _quarantine(given: Namespace) -> int:
 
 
 def _backfill(given: Namespace) -> int:
-    from flows.showing import show_summary
+    from flows.replay.showing import show_summary
 
     with _walking(given) as (loop, model, start, end):
         from flows.replay.run import run_backfill
@@ -117,7 +117,7 @@ def _backfill(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from flows.showing import show_comparison
+    from flows.replay.showing import show_comparison
 
     with _walking(given) as (loop, model, start, end):
         from flows.replay.compare import compare
@@ -156,13 +156,13 @@ def _health(given: Namespace) -> int:
 
 
 def _features(given: Namespace) -> int:
-    from flows.features.shell import features
+    from incumbent.feature_shell import features
 
     return features(given)
 
 
 def _lake(given: Namespace) -> int:
-    from flows.features.shell import lake
+    from incumbent.feature_shell import lake
 
     return lake(given)
 
@@ -191,7 +191,7 @@ def _precompute(given: Namespace) -> int:
 
 
 def _lineage(given: Namespace) -> int:
-    from flows.features.shell import lineage
+    from incumbent.feature_shell import lineage
 
     return lineage(given)
 

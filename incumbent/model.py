@@ -1,19 +1,18 @@
-"""The verbs of the loop from Python and notebooks; the shell's verbs are the same functions."""
+"""A model as model files and notebooks see it: the spec, and the verbs of the loop, which are the shell's too."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
 
-from flows.features.verbs import FeatureVerbs
+from flows import model
+from flows.errors import ModelFileError
+from flows.results import Result
+from incumbent.feature_verbs import FeatureVerbs
 
-if TYPE_CHECKING:
-    from flows.model import Model
-    from flows.results import Result
 
-
-class Verbs(FeatureVerbs):
-    """What can be done with a model: each verb runs the flow of the same name and returns its result.
+class Model(FeatureVerbs):
+    """A model and its verbs: each runs the flow of the same name and returns its result. Its fields: `flows.model`.
 
     `as_of` is a moment with a zone; results show as tables in a notebook and link to the Prefect and MLflow runs.
     """
@@ -34,7 +33,7 @@ class Verbs(FeatureVerbs):
         from flows.running import looking, moment_or_now
 
         with looking() as loop:
-            return expect(loop, cast("Model", self), moment_or_now(as_of), write=write)
+            return expect(loop, self, moment_or_now(as_of), write=write)
 
     def health(self, as_of: str | datetime | None = None) -> Result:
         """Steps against their own history, scoring servers, and the age of features; renews Prometheus' text file."""
@@ -43,7 +42,7 @@ class Verbs(FeatureVerbs):
         with looking() as loop:
             from flows.health import health
 
-            return health(loop, cast("Model", self), moment_or_now(as_of))
+            return health(loop, self, moment_or_now(as_of))
 
     def train(self, as_of: str | datetime | None = None) -> Result:
         """Fit the candidates, gate the best, register it, and let the policy decide on it."""
@@ -69,21 +68,35 @@ class Verbs(FeatureVerbs):
         """
         from flows import running
 
-        return running.deploy(cast("Model", self), start)
+        return running.deploy(self, start)
 
     def trigger(self, verb: str, as_of: str | datetime | None = None) -> Result:
         """Start the deployment of `train`, `monitor` or `score` by hand, and wait until a worker has run it."""
         from flows import running
 
-        return running.trigger(cast("Model", self), verb, as_of)
+        return running.trigger(self, verb, as_of)
 
     def why(self, what: str | int | None = None) -> Result:
         """The record of a decision (by id) or of a version (by number); without one, every decision on this model."""
         from flows import running
 
-        return running.why(cast("Model", self), what)
+        return running.why(self, what)
 
     def _do(self, verb: str, as_of: str | datetime | None = None) -> Result:
         from flows import running
 
-        return running.do(verb, cast("Model", self), as_of)
+        return running.do(verb, self, as_of)
+
+
+def load_model(reference: str | Path) -> Model:
+    """Load a model by `path/to/file.py:name`, `path/to/file.py` or the folder with its `model.py`.
+
+    Raises:
+        ModelNotFoundError: no such file or model.
+        ModelFileError: the file raises when it is run, or its model has no verbs.
+    """
+    found = model.load_model(reference)
+    if not isinstance(found, Model):
+        fix = f"{found.name} is a flows.model.Model, which has no verbs. Import Model from incumbent"
+        raise ModelFileError(Path(str(reference)), fix)
+    return found
