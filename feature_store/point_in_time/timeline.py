@@ -18,6 +18,7 @@ ELSEWHERE, NOWHERE = -1, -2
 
 _ROOM = 2**62
 _DENSE = 2**22
+_MANY = 2**31
 
 
 def moments(series: pl.Series) -> Ints:
@@ -49,7 +50,7 @@ class Asked:
             size *= max(numbers.size, 1)
             theirs = _combined(theirs, numbers.of(rows[name]), numbers.size, ELSEWHERE)
             ours = _combined(ours, asked, numbers.size, NOWHERE)
-            if size > _DENSE * _DENSE:
+            if size > _MANY:  # times the numbers of one more column, or of so many moments, it still fits in 64 bits
                 theirs, ours, size = _renumbered(theirs, ours)
         return theirs, ours
 
@@ -123,7 +124,8 @@ class Grid:
         self._ranks: Ints | None = None
         self._first = int(times.min()) if len(times) else 0
         span = int(times.max()) - self._first if len(times) else 0
-        entities = int(codes.max()) + 3 if len(codes) else 3
+        self._beyond = int(codes.max()) + 1 if len(codes) else 0
+        entities = self._beyond + 2
         self._step = 1
         if span >= _ROOM // entities:
             self._step = max(int(np.gcd.reduce(times - self._first)), 1)
@@ -133,7 +135,11 @@ class Grid:
             self._stride = len(self._ranks) + 1
 
     def places(self, codes: Ints, times: Ints) -> Ints:
-        """The numbers. A moment between two of the grid counts as the earlier one."""
+        """The numbers. A moment between two of the grid counts as the earlier one.
+
+        All entities beyond those of the grid are one, behind them: with numbers of their own they might not fit.
+        """
+        codes = np.minimum(codes, self._beyond)
         if self._ranks is not None:
             return codes * self._stride + np.searchsorted(self._ranks, times, side="right")
         slots = np.clip(times, self._first - self._step, self._first + self._step * self._stride) - self._first
@@ -143,10 +149,6 @@ class Grid:
         np.minimum(slots, self._stride - 1, out=slots)
         slots += codes * self._stride
         return slots
-
-    def starts(self, codes: Ints) -> Ints:
-        """The numbers before every row of the entities."""
-        return codes * self._stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +172,6 @@ class Timeline:
         order: Ints = np.argsort(places)
         ordered = places[order]
         return cls(grid, _settled(order, ordered, ties) if ties else order, ordered)
-
-    def start(self, codes: Ints) -> Ints:
-        """The position of each entity's first row."""
-        return np.searchsorted(self.places, self.grid.starts(codes), side="right")
 
     def upto(self, codes: Ints, times: Ints) -> Ints:
         """The position behind each entity's last row at or before a moment."""

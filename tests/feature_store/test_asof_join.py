@@ -116,6 +116,20 @@ def test_age_counts_from_the_event_and_not_from_the_arrival() -> None:
     assert joined["value"].to_list() == [0, None]
 
 
+@pytest.mark.parametrize("width", [1, 2**11, 2**22 - 1])
+def test_entities_of_several_numbers_are_told_apart_however_far_these_are_apart(width: int) -> None:
+    """All combinations of the numbers are more than 64 bits can count."""
+    keys = ["north", "east", "up"]
+    entities = [(0, 0, 0), (width // 4 + 1, 0, 0), (width, width, width), (0, width, 1)]
+    named = [pl.Series(key, values) for key, values in zip(keys, zip(*entities, strict=True), strict=True)]
+    rows = rows_of([(None, hour, 0, number) for number, hour in enumerate([1, 2, 3, 4])]).with_columns(named)
+    questions = pl.concat([questions_of([(None, 5)] * 4).with_columns(named)] * 2)
+
+    joined = asof_join(questions, rows, by=keys, ttl=None)
+
+    assert joined["value"].to_list() == [0, 1, 2, 3] * 2
+
+
 def test_duplicate_questions_stay_in_their_order() -> None:
     rows = rows_of([("JFK", 0, 0, 1), ("EWR", 0, 0, 2)])
     joined = asof_join(questions_of([("EWR", 1), ("JFK", 1), ("EWR", 1)]), rows, by=["entity"], ttl=None)

@@ -198,6 +198,24 @@ def test_many_lengths_asked_one_after_another_get_what_each_gets_alone() -> None
         assert bits(windows.over(over * HOUR, chosen)) == bits(alone)
 
 
+def test_entities_that_no_row_tells_about_have_empty_windows_however_many_there_are() -> None:
+    """Numbered beyond all entities with rows, they must not wrap around to the places of one that has some."""
+    random = np.random.default_rng(3)
+    rows = rows_of([("JFK", int(hour), 1, key, 1.0) for key, hour in enumerate(random.integers(0, 20 * 8766, 600))])
+    rows = rows.with_columns((pl.int_range(pl.len()) % 300).alias("entity"))
+    questions = pl.DataFrame({"entity": np.arange(100_000)})
+    spans = Spans(np.full(questions.height, int(at(20 * 8766).timestamp()) * 1_000_000), 10 * 8766 * HOUR)
+    chosen = {name: AGGREGATES[name] for name in ("rows", "sum", "least", "delays", "newest", "several")}
+
+    found = aggregate(questions, rows, spans, by=["entity"], aggregates=chosen)
+
+    since = at(10 * 8766)
+    inside = rows.filter(col("event_time") > since, col("available_at") <= at(20 * 8766))
+    assert found["rows"].sum() == inside.height
+    nothing = aggregate(questions[300:301], rows, spans.take(np.array([300])), by=["entity"], aggregates=chosen)
+    assert set(found[300:].rows()) == set(nothing.rows()) == {(0, 0.0, None, 0, None, False)}
+
+
 def test_an_empty_window_has_no_mean_but_a_length() -> None:
     questions, spans = asked([("JFK", 5, -1)], 3)
     chosen = {name: AGGREGATES[name] for name in ("mean", "least", "most", "rows", "count", "kinds", "sum", "whole")}
