@@ -90,7 +90,8 @@ def _fingerprint(frame: pl.DataFrame) -> tuple[object, ...]:
     if not frame.width or not frame.height:
         return (frame.height, schema)
     hashes = frame.hash_rows(seed=7)
-    return (frame.height, schema, hashes.sum(), hashes.hash(11).sum())
+    # The order counts as well: of rows that contradict one another the first or the last may be the one that is kept.
+    return (frame.height, schema, hashes.sum(), hashes.to_frame().with_row_index().hash_rows(seed=11).sum())
 
 
 def _read(source: Source, raw: pl.DataFrame, stored: Mapping[str, pl.DataType]) -> Arrivals:

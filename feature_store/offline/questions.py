@@ -10,12 +10,11 @@ import polars as pl
 
 from feature_store.definitions.source import Source
 from feature_store.definitions.spine import Each, Every, Spine
-from feature_store.digest import row_digests
 from feature_store.errors import MissingColumnsError
 from feature_store.point_in_time.timeline import Ints, entity_codes, moments
 from feature_store.span import microseconds, utc
 from feature_store.storage.lake import Lake
-from feature_store.storage.tables import KEY, ROW, SEQUENCE, base_columns, facts, superseded
+from feature_store.storage.tables import KEY, ROW, SEQUENCE, base_columns, facts, own_digests, superseded
 
 _UTC = pl.Datetime("us", "UTC")
 
@@ -42,7 +41,7 @@ def own_keys(spine: Spine, asked: pl.DataFrame, source: Source, lake: Lake) -> I
     missing = [name for name in columns if name not in asked.columns]
     if missing:
         raise MissingColumnsError("questions", missing, asked.columns)
-    return row_digests(asked.select(columns)).to_numpy().view(np.int64)
+    return own_digests(source, asked.select(columns))
 
 
 def _per_row(spine: Each, lake: Lake, start: datetime | None, end: datetime) -> pl.DataFrame:

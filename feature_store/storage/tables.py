@@ -12,9 +12,10 @@ from functools import reduce
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from feature_store.definitions.source import Source
-from feature_store.digest import combine, content_digest
+from feature_store.digest import combine, content_digest, row_digests
 from feature_store.errors import MissingColumnsError
 from feature_store.span import utc
 from feature_store.storage.lake import ABSENT, Lake
@@ -181,6 +182,11 @@ def superseded(rows: pl.DataFrame) -> pl.DataFrame:
 def _each_once(keys: pl.Series) -> bool:
     ordered = np.sort(keys.to_numpy())
     return not (ordered[1:] == ordered[:-1]).any()
+
+
+def own_digests(source: Source, rows: pl.DataFrame) -> NDArray[np.int64]:
+    """The key digests that rows of the source are stored with, given the columns of their key."""
+    return row_digests(rows, sparse=() if source.key_columns else source.optional).to_numpy().view(np.int64)
 
 
 def added_times(source: Source) -> set[str]:

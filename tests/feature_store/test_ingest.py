@@ -201,6 +201,20 @@ def test_rows_with_one_key_and_other_values_follow_the_rule(
     assert known(source, lake, FEBRUARY)["wind_speed"].to_list() == kept
 
 
+@pytest.mark.parametrize(("rule", "kept"), [("first", [2.0]), ("last", [1.0])])
+def test_the_same_rows_the_other_way_round_are_not_taken_for_those_that_were_read_before(
+    tmp_path: Path, rule: str, kept: list[float]
+) -> None:
+    source = weather_of(duplicates=rule)
+    rows = pl.concat([observed(1.0), observed(2.0)])
+    take(source, rows, Lake(tmp_path / "one"))
+
+    turned = Lake(tmp_path / "another")
+    take(source, rows.reverse(), turned)
+
+    assert known(source, turned, FEBRUARY)["wind_speed"].to_list() == kept
+
+
 def test_a_newer_availability_is_a_correction(lake: Lake) -> None:
     source = weather_of(available_at="told_at")
     first = observed(1.0).with_columns(told_at=col("observed_at"))

@@ -8,7 +8,7 @@ import pytest
 from polars import col
 
 from feature_store.definitions.feature_view import derived, latest, recency, request, window
-from feature_store.definitions.source import Source, before
+from feature_store.definitions.source import ALL, Source, before
 from feature_store.definitions.spine import each, every, seen
 from feature_store.errors import FeatureNameClashError, LeakError, ManifestMismatchError
 from feature_store.intake.ingest import ingest_batch
@@ -85,6 +85,19 @@ def test_a_row_never_feeds_its_own_features(flown: Lake) -> None:
     told = features(views, asked, flown, spine=at_departure)
     assert told["flight"].to_list() == [None, 1, 2, 3]
     assert told["flown_30d"].to_list() == [0, 1, 2, 3]
+
+
+def test_a_row_without_an_optional_value_never_feeds_its_own_features_either(lake: Lake) -> None:
+    """Of a key that is the whole row an absent value is no part, whether the table has the column or not."""
+    visits = Source("visits", read=nothing, key=ALL, event_time="came", available_at="came", optional="tip")
+    rows = pl.DataFrame({"came": [day(1), day(2), day(3)], "tip": [None, 5.0, None]})
+    ingest_batch(visits, rows, lake, as_of=FAR, batch="1")
+    itself = each(visits, as_of="came")
+    views = [window(visits, visits=pl.len(), over="30d")]
+
+    told = features(views, questions(itself, lake, None, FAR), lake, spine=itself)
+
+    assert told["visits_30d"].to_list() == [0, 1, 2]
 
 
 def test_a_function_that_looks_at_the_outcome_is_a_leak(flown: Lake) -> None:

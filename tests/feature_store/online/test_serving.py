@@ -11,7 +11,7 @@ import pytest
 from polars import col
 
 from feature_store.definitions.feature_view import Feature, derived, latest, recency, request, window
-from feature_store.definitions.source import Source
+from feature_store.definitions.source import ALL, Source
 from feature_store.definitions.spine import each, every, seen
 from feature_store.errors import ColumnTypeError, MissingColumnsError, NaiveMomentError, SpecError, SumOverflowError
 from feature_store.intake.ingest import ingest_batch
@@ -318,3 +318,15 @@ def test_a_question_that_may_be_a_row_brings_the_key_of_its_row(lake, open_store
     assert reader.read([{"origin": "JFK", "hour": at(1)}], at(1)).values()["wind"] == 1.0
     new = OnlineReader(online, store, types=TYPES, new_questions=True)
     assert new.read([{"origin": "JFK"}], at(1)).values()["wind"] == 2.0
+
+
+def test_a_question_that_is_a_row_without_an_optional_value_is_left_out_of_its_own_window(lake, open_store) -> None:
+    visits = Source("visits", read=nothing, key=ALL, event_time="came", available_at="came", optional="tip")
+    online, store = OnlineViews([window(visits, visits=pl.len(), over="1d")], each(visits, as_of="came")), open_store()
+    came = pl.DataFrame({"came": [at(0), at(1)], "tip": [2.0, None]}, schema={"came": UTC_US, "tip": pl.Float64()})
+    ingest_batch(visits, came, lake, as_of=at(1), batch="1")
+    materialize(online, lake, store, as_of=at(1))
+
+    reader = OnlineReader(online, store, types=came.schema)
+
+    assert reader.read(came.rows(named=True), at(1)).rows == [(1,), (1,)]
