@@ -45,6 +45,7 @@ def environment(options: str, fd: int, slot: int = 0, given: Mapping[str, str] |
     """The environment of a worker or a supervisor."""
     single = dict.fromkeys(_ONE_THREAD, "1")
     told = {OPTIONS: options, FD: str(fd), SLOT: str(slot), "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    told["PYTHONFAULTHANDLER"] = "1"  # a worker that a fault of the memory ends says where
     return {**(os.environ if given is None else given), **single, **told}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 import time
@@ -50,6 +51,7 @@ class RequestLog:
         self.written = self.lost = self.failed = 0
         self.trouble: str | None = None
         self._root = Path(options.folder)
+        self._probe = self._root / f"probe-{secrets.token_hex(4)}.new"
         self._roll_bytes = options.roll_bytes
         self._waits = options.durability is Durability.FSYNC
         self._streams: dict[str, _Stream] = {}
@@ -181,14 +183,19 @@ class RequestLog:
 
     def _try_again(self) -> None:
         """See whether the disk takes a page by now, so that `/ready` says so without waiting for a request."""
-        probe = self._root / f"probe-{secrets.token_hex(4)}.new"
         try:
-            probe.write_bytes(b"\0" * 4096)
-            self.trouble = None
-        except OSError as error:
+            self._root.mkdir(parents=True, exist_ok=True)
+            try:
+                with self._probe.open("wb") as probe:
+                    probe.write(bytes(4096))
+                    probe.flush()
+                    os.fsync(probe.fileno())
+            finally:
+                self._probe.unlink(missing_ok=True)
+        except OSError as error:  # also where nothing can be removed, as on a disk that has become read-only
             self.trouble = str(error)
-        finally:
-            probe.unlink(missing_ok=True)
+        else:
+            self.trouble = None
 
 
 class _Stream:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +18,7 @@ import pytest
 
 from mlflow_plugins.deployment.columns import Column, Kind
 from mlflow_plugins.deployment.served import Served
+from mlflow_plugins.deployment.starting import environment
 from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.errors import RequestNotLoggedError
 from mlflow_plugins.request_log.asked import Asked
@@ -24,6 +28,7 @@ from mlflow_plugins.request_log.reading import Read, read_segment
 from mlflow_plugins.request_log.segment import Finished, segments
 from mlflow_plugins.request_log.writer import RequestLog, model_folder
 
+ROOT = Path(__file__).parents[3]
 VALUES = [(719.0, 1400.5), ("UA", None)]
 ANSWER = b'{"predictions": [[0.75, 0.25], [0.5, 0.5]]}'
 
@@ -183,6 +188,50 @@ def test_at_async_answers_are_given_on_a_full_disk_and_what_is_lost_is_counted(t
     assert sum(len(one.predictions) for one in read_all(tmp_path)) == 0
 
 
+PROGRAM = [sys.executable, str(Path(__file__).with_name("bad_disk.py"))]
+ON_A_DISK_OF_128_K = "mount -t tmpfs -o size=128k tmpfs {0} && exec "
+WITH_FILES_OF_128_K = "trap '' XFSZ; ulimit -f 128; exec "
+
+
+def on_a_small_disk(folder: Path, durability: str) -> subprocess.CompletedProcess[bytes]:
+    """What the program tells that logs 300 K on 128; on a real disk that is full, where one may be made here."""
+    namespace = ["unshare", "-Urm"]
+    may = subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0
+    shell = [*namespace, "bash", "-c"] if may else ["bash", "-c"]
+    before = ON_A_DISK_OF_128_K.format(folder) if may else WITH_FILES_OF_128_K
+    return program([*shell, before + shlex.join([*PROGRAM, str(folder / "log"), durability])])
+
+
+def program(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run it as a worker is run."""
+    told = {**environment("", 0), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=told, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("durability", ["async", "write", "fsync"])
+def test_a_disk_that_is_full_never_ends_the_process_and_each_record_is_there_or_counted(
+    tmp_path: Path, durability: str
+) -> None:
+    done = on_a_small_disk(tmp_path, durability)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["written"] + told["failed"] + told["lost"] == 3_000
+    assert told["failed"] + told["lost"] > 1_000
+    assert len(told["found"]) == told["written"]
+    if durability != "async":
+        assert told["written"] > 500
+        assert sorted(told["found"]) == sorted(told["acknowledged"])
+
+
+def test_a_segment_that_somebody_cuts_off_ends_the_process_and_the_messages_say_where(tmp_path: Path) -> None:
+    done = program([*PROGRAM, str(tmp_path), "write", "300"])
+
+    assert done.returncode == -signal.SIGBUS
+    assert b"Fatal Python error: Bus error" in done.stderr
+    assert b"segment.py" in done.stderr
+
+
 def test_a_writer_that_was_killed_leaves_its_lines_and_zeros_behind_them(tmp_path: Path) -> None:
     told = tmp_path / "told"
     writer = os.fork()
@@ -241,6 +290,28 @@ def test_the_log_says_that_the_disk_takes_lines_again_without_a_request(tmp_path
         pass
 
     assert troubled
+    log.close()
+
+
+def test_the_log_looks_on_where_its_folder_cannot_even_be_cleaned(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.write_text("as good as a disk that is read-only: nothing can be written here, and nothing removed")
+    log = log_in(folder, sync_seconds=0.01)
+    with pytest.raises(RequestNotLoggedError):
+        log.answered(served(), VALUES, ANSWER)
+    first = log.trouble
+
+    log.start()
+    waiting = threading.Event()
+    while log.trouble == first and not waiting.wait(0.01):
+        pass
+    waiting.wait(0.1)
+    folder.unlink()
+    while log.trouble is not None and any(each.name == "request log" for each in threading.enumerate()):
+        waiting.wait(0.01)
+
+    assert log.trouble is None
+    assert list(folder.iterdir()) == []
     log.close()
 
 
