@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ from monitoring.distances import wasserstein
 from monitoring.drift import drift, measured
 from monitoring.profile import Profile
 from monitoring.reference import NumberReference, Reference
-from monitoring.report import write_report
+from monitoring.report import DriftReport
 
 PEERS = {"peers": ["nannyml", "whylogs"], "peers-alibi": ["alibi_detect"]}
 LIMIT = 600
 ROWS = (10_000, 100_000, 1_000_000)
+AS_OF = datetime(2013, 3, 4, tzinfo=UTC)
 
 
 def timed(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
@@ -85,7 +87,7 @@ def compared(rows: int, scratch: Path) -> dict[str, Any]:
             "numpy_sort_all": lambda: sort_each(current, [*NUMBERS, *CATEGORIES]),
             "profile": lambda: Profile.of(current, ready.profile.layout),
             "values": lambda: drift(ready, current),
-            "page": lambda: write_report(ready, current, findings, scratch / "ours.html", "ours"),
+            "page": lambda: DriftReport.of(ready, current, findings, "ours", AS_OF).write(scratch / "ours.html"),
         },
         times=5,
     )
@@ -150,7 +152,7 @@ def hard_windows(scratch: Path) -> dict[str, dict[str, str]]:
     told = {}
     for name, current in broken.items():
         findings = drift(ready, current)
-        write_report(ready, current, findings, scratch / "hard.html", name)
+        DriftReport.of(ready, current, findings, name, AS_OF).write(scratch / "hard.html")
         told[name] = {"ours": f"{findings[0].note}, drifted: {findings[0].drifted}"}
         try:
             stock(reference, current, scratch / "hard_stock.html")

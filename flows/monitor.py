@@ -23,7 +23,7 @@ from flows.evidence import (
     watched,
 )
 from flows.frames import stored_input
-from flows.pages import keep_evidently_run, log_page, log_quality
+from flows.pages import drift_report, keep_evidently_run, log_page, log_quality
 from flows.profiles import log_profile, statistics
 from flows.results import Result
 from flows.skew import measure_skew
@@ -77,11 +77,14 @@ def _monitor(step: Step) -> Result:
     seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion), earlier)
     evidence = gather(step, champion, seen)
     log_series(step, champion, evidence, statistics(log_profile(step, champion, seen.current)))
+    keeps = len(seen.current) > 0 and step.loop.settings.monitoring.evidently_workspace
+    due = len(seen.current) > 0 and page_is_due(step, evidence, earlier)
+    report = drift_report(step, champion, evidence.drift, seen.current) if keeps or due else None
+    if keeps and report is not None:
+        keep_evidently_run(step, report)
     links: dict[str, str] = {}
-    if len(seen.current) and step.loop.settings.monitoring.evidently_workspace:
-        keep_evidently_run(step, champion, evidence.drift, seen.current)
-    if len(seen.current) and page_is_due(step, evidence, earlier):
-        links = log_page(step, champion, evidence.drift, seen.current)
+    if due:
+        links = log_page(step, champion, evidence.drift, seen.current, report)
         known = labelled(step.model, watched(step.model, seen.asked, step.as_of))
         links |= log_quality(step, champion, known) if known is not None else {}
         evidence = with_explanation(evidence, explained(step, champion, answered))

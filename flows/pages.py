@@ -21,7 +21,9 @@ from monitoring.workspace import keep_run
 
 
 @task("write report")
-def log_page(step: Step, champion: Reign, findings: Sequence[DriftFinding], current: pd.DataFrame) -> dict[str, str]:
+def log_page(
+    step: Step, champion: Reign, findings: Sequence[DriftFinding], current: pd.DataFrame, report: DriftReport | None
+) -> dict[str, str]:
     """Evidently's pages on the columns of the window, with the scores the decision is made on; their addresses.
 
     The page on drift is left out where no column has a score; the evidence says why of each.
@@ -29,7 +31,6 @@ def log_page(step: Step, champion: Reign, findings: Sequence[DriftFinding], curr
     links = {}
     title = title_of(step, champion)
     with TemporaryDirectory() as folder:
-        report = drift_report(step, champion, findings, current)
         if report is not None:
             links["Evidently report"] = _log(step, report.write(_named(step, folder, "drift")))
         summary = write_summary(champion.reference, current, _named(step, folder, "summary"), f"{title}: columns")
@@ -50,11 +51,9 @@ def log_quality(step: Step, champion: Reign, rows: LabelledRows) -> dict[str, st
 
 
 @task("keep Evidently run")
-def keep_evidently_run(step: Step, champion: Reign, findings: Sequence[DriftFinding], current: pd.DataFrame) -> None:
-    """The window as a run in the workspace that `evidently ui` opens, where a column has a score."""
-    report = drift_report(step, champion, findings, current)
-    if report is not None:
-        keep_run(step.loop.settings.folder / "evidently", step.model.name, report, step.as_of)
+def keep_evidently_run(step: Step, report: DriftReport) -> None:
+    """The window as a run in the workspace that `evidently ui` opens."""
+    keep_run(step.loop.settings.folder / "evidently", step.model.name, report, step.as_of)
 
 
 def drift_report(

@@ -54,7 +54,7 @@ class DriftReport:
         current: pd.DataFrame,
         findings: Sequence[DriftFinding],
         title: str,
-        as_of: datetime | None = None,
+        as_of: datetime,
     ) -> DriftReport:
         """Hand the finished scores to Evidently; nothing is computed again.
 
@@ -64,7 +64,7 @@ class DriftReport:
             findings: the scores to show. Columns without one stand only in the table at the head of the page; Evidently
                 would refuse the whole page because of one of them.
             title: what the report is about.
-            as_of: end of the window, the moment of the run in a workspace; the present where none is given.
+            as_of: end of the window, and the moment of the run in a workspace.
 
         Raises:
             NothingToReportError: no finding has a score.
@@ -94,13 +94,6 @@ class DriftReport:
         return path
 
 
-def write_report(
-    reference: Reference, current: pd.DataFrame, findings: Sequence[DriftFinding], path: Path, title: str
-) -> Path:
-    """The page of a drift report, for who needs nothing else of it; see `DriftReport`."""
-    return DriftReport.of(reference, current, findings, title).write(path)
-
-
 @contextmanager
 def _shown_as(findings: Sequence[DriftFinding]) -> Iterator[None]:
     token = _findings.set({finding.column: finding for finding in findings})
@@ -110,9 +103,7 @@ def _shown_as(findings: Sequence[DriftFinding]) -> Iterator[None]:
         _findings.reset(token)
 
 
-def _run(
-    reference: pd.DataFrame, current: pd.DataFrame, findings: Sequence[DriftFinding], as_of: datetime | None
-) -> Any:
+def _run(reference: pd.DataFrame, current: pd.DataFrame, findings: Sequence[DriftFinding], as_of: datetime) -> Any:
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before the import, which is when Evidently looks
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset

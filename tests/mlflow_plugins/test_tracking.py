@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,20 +183,6 @@ def test_the_url_of_a_run_is_its_page(embedded: Connection, name: str) -> None:
 
     experiment = embedded.client.get_experiment_by_name(name)
     assert url == f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs/{run.run_id}"
-
-
-def test_a_run_with_tags_and_five_metrics_is_cheap(embedded: Connection, name: str) -> None:
-    tracker = MlflowTracker(embedded)
-    with tracker.run(name, "first"):  # makes the experiment
-        pass
-    spent = []
-    for number in range(9):
-        began = time.process_time()  # the wall clock would tell how busy the machine is
-        with tagged({FLOW_RUN_ID: "flow"}), tracker.run(name, f"{number}") as run:
-            run.metrics({f"m{metric}": metric for metric in range(5)})
-        spent.append(time.process_time() - began)
-
-    assert sorted(spent)[4] < 0.1
 
 
 def _run_left_by_a_killed_process(connection: Connection, experiment: str) -> str:

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 
@@ -135,18 +133,6 @@ def test_an_auc_that_hangs_on_one_day_is_refused():
 
     with pytest.raises(UndefinedMetricError, match="of the resampled sets of blocks hold one class"):
         block_interval("auc", y, p, days)
-
-
-@pytest.mark.parametrize(
-    ("metric", "blocks"), [("brier", 28), ("auc", 28), ("auc", 5000), ("brier", 20_000), ("r2", 28)]
-)
-def test_two_thousand_draws_of_twenty_thousand_rows_take_less_than_a_second(metric, blocks):
-    y, p, noisy, days = answered(rows=20_000, days=blocks)
-    started = time.process_time()
-
-    paired_interval(metric, y, (noisy, p), days)
-
-    assert time.process_time() - started < 1
 
 
 def test_very_many_blocks_are_merged_and_the_estimate_says_so():

@@ -1,5 +1,4 @@
 import io
-import time
 
 import numpy as np
 import pandas as pd
@@ -268,12 +267,3 @@ def test_another_parquet_file_is_no_reference(window, tmp_path):
 
     with pytest.raises(UnreadableReferenceError, match="KeyError"):
         Reference.read(path)
-
-
-def test_a_window_of_twenty_thousand_rows_takes_less_than_a_second(window):
-    reference, current = Reference.of(window(20_000)), window(20_000, seed=1)
-    started = time.process_time()
-
-    drift(reference, current)
-
-    assert time.process_time() - started < 1
