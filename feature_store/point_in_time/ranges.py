@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from feature_store.point_in_time.timeline import Ints
+from feature_store.point_in_time.timeline import Ints, joinable
 
 Numbers = NDArray[Any]
 
@@ -31,9 +31,7 @@ def extremes(operation: np.ufunc, values: Numbers, low: Ints, high: Ints) -> Num
 
 def value_codes(values: pl.Series) -> Ints:
     """A number for each different value: null is one, NaN is one, and -0.0 is 0.0."""
-    if values.dtype.is_float():
-        values = values + 0.0
-    frame = values.alias("value").to_frame()
+    frame = joinable(values).alias("value").to_frame()
     kinds = frame.unique(maintain_order=True).with_row_index("number")
     joined = frame.join(kinds, on="value", how="left", maintain_order="left", nulls_equal=True)
     return joined["number"].cast(pl.Int64).to_numpy()

@@ -26,6 +26,18 @@ def moments(series: pl.Series) -> Ints:
     return series.to_physical().to_numpy()
 
 
+def joinable(series: pl.Series) -> pl.Series:
+    """Values that are equal when they are the same: doubles as their bits, for all NaN are one and so are both zeros.
+
+    Polars joins NaN with NaN in most frames, but not in those of one row.
+    """
+    if not series.dtype.is_float():
+        return series
+    doubles = series.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0
+    words = np.where(np.isnan(doubles), np.nan, doubles).view(np.int64)
+    return pl.Series(series.name, words).set(series.is_null(), None)
+
+
 class Asked:
     """Questions, with the entities that they name numbered once for all the tables they are joined with."""
 
@@ -78,7 +90,7 @@ class _Numbers:
     """The different values of a column of the questions, numbered from 0."""
 
     def __init__(self, asked: pl.Series) -> None:
-        values = asked.drop_nulls()
+        values = joinable(asked.drop_nulls())
         self._least: int | None = None
         self._names: pl.Enum | None = None
         if values.dtype == pl.String:
@@ -97,6 +109,7 @@ class _Numbers:
         """The number of each value; -1 for null and for what no question names."""
         if self._names is not None:
             return series.cast(self._names, strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+        series = joinable(series)
         if self._least is not None:
             # Below the least it stays negative only after the clip, because a difference may not fit.
             inside = series.is_between(self._least, self._least + self.size - 1)

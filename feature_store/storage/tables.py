@@ -244,11 +244,26 @@ def _joined(source: Source, lake: Lake, inputs: frozenset[str], times: Sequence[
         with_row -= covered
     if with_row or not parts:
         parts.insert(0, _picked(source, lake, table_of(source), sorted(with_row)))
+    else:
+        parts = [_not_before_its_row(part, source, lake) for part in parts]
     if len(parts) == 1:
         return parts[0]
     if all(_each_once(part[KEY]) for part in parts):
         return _put_together(parts, on=[KEY], late=len(times))
     return _put_together(_versions(parts), on=[KEY, "_stamp"], late=len(times))
+
+
+def _not_before_its_row(part: pl.DataFrame, source: Source, lake: Lake) -> pl.DataFrame:
+    """What became known before the row itself was available is available with the row."""
+    rows = lake.read(table_of(source), [KEY, "available_at"]).rename({"available_at": "_row"})
+    rows = rows if _each_once(rows[KEY]) else rows.group_by(KEY).agg(pl.col("_row").min())
+    with_row = part.join(rows, on=KEY, how="left", maintain_order="left")
+    if not (with_row["available_at"] < with_row["_row"]).any():
+        return part
+    ordered = with_row.sort("available_at", SEQUENCE).with_columns(
+        available_at=pl.max_horizontal("available_at", "_row")
+    )
+    return ordered.unique([KEY, "available_at"], keep="last", maintain_order=True).drop("_row")
 
 
 def _picked(source: Source, lake: Lake, table: str, columns: Collection[str]) -> pl.DataFrame:

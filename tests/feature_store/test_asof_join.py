@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -128,6 +129,16 @@ def test_entities_of_several_numbers_are_told_apart_however_far_these_are_apart(
     joined = asof_join(questions, rows, by=keys, ttl=None)
 
     assert joined["value"].to_list() == [0, 1, 2, 3] * 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("entity", [math.nan, -0.0, math.inf, 0.5])
+def test_one_question_about_any_double_finds_what_many_find(entity: float, count: int) -> None:
+    rows = rows_of([(None, 1, 0, 1), (None, 2, 0, 2), (None, 3, 0, 3)])
+    rows = rows.with_columns(pl.Series("entity", [entity + 0.0, entity, 7.0]))
+    questions = questions_of([(None, 5)] * count).with_columns(pl.lit(entity).alias("entity"))
+
+    assert asof_join(questions, rows, by=["entity"], ttl=None)["value"].to_list() == [1] * count
 
 
 def test_duplicate_questions_stay_in_their_order() -> None:

@@ -74,3 +74,20 @@ def test_types_are_told_without_reading_a_row(tmp_path: Path) -> None:
     assert column_type(readings, "checked", lake) == pl.Datetime("us", "UTC")
     with pytest.raises(MissingColumnsError, match="wind"):
         fact_types(readings, lake, ["wind"])
+
+
+def test_what_becomes_known_later_is_not_available_before_its_row_whatever_else_is_asked_for(tmp_path: Path) -> None:
+    """The check is made in the second hour and a second one in the third, but the row is only told of in the fifth."""
+    lake = Lake(tmp_path)
+    for number, (hour, right) in enumerate([(3, True), (2, False)]):
+        checked = rows(1.0, told=5, numbers=1).with_columns(
+            checked=pl.lit(START + timedelta(hours=hour)).cast(pl.Datetime("us", "UTC")), right=pl.lit(right)
+        )
+        ingest_batch(readings, checked, lake, as_of=FAR, batch=str(number))
+
+    alone = facts(readings, lake, ["right"])
+    beside = facts(readings, lake, ["right", "meter"])
+
+    wanted = [(True, START + timedelta(hours=3), START + timedelta(hours=5), None)]
+    for found in (alone, beside):
+        assert found.select("right", "event_time", "available_at", "superseded_at").rows() == wanted
