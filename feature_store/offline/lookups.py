@@ -84,7 +84,10 @@ def _reach(view: Looked, questions: pl.DataFrame) -> Reach:
             back = ttl + (ago or _NO_TIME)
         case _:
             return Reach(None, last)  # type: ignore[arg-type]
-    return Reach(first - back, last)  # type: ignore[arg-type, operator]
+    try:
+        return Reach(first - back, last)  # type: ignore[arg-type, operator]
+    except OverflowError:  # before the first year
+        return Reach(None, last)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from feature_store.storage.reach import EVERYTHING, Reach
 ROW, KEY, SEQUENCE, BATCH = "_row_digest", "_key_digest", "_sequence", "_batch"
 STORED = ("event_time", "available_at", ROW, KEY, SEQUENCE, BATCH)
 FACT = ("event_time", "available_at", ROW, KEY, SEQUENCE)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1678, 1, 1, tzinfo=UTC)
+"""The times of timeless rows: before whatever one asks about, and still told by clocks that count nanoseconds."""
 
 
 def table_of(source: Source, time: str | None = None) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feature_store.definitions.feature_view import latest, window
 from feature_store.definitions.spine import Spine
 from feature_store.errors import MissingColumnsError
 from feature_store.offline.features import features
@@ -92,6 +93,17 @@ def test_many_processes_are_one_bit_for_bit(processes: int) -> None:
 
     assert bits(parts) == bits(whole)
     assert whole["r_len_2d"].max() > 3  # type: ignore[operator]
+
+
+def test_a_length_of_time_that_reaches_before_the_first_year_reaches_every_row() -> None:
+    lake, ever = new_lake(), "1000000d"
+    take_in(a_world(Random(1)), lake, at(60), 2)
+    views = [latest(readings, "tiny", ttl=ever), window(visits, came=pl.len(), over=ever)]
+    questions = frame_of_questions([(1, "a", 0, 10), (2, "é", 1, 90)], at(0))
+
+    parts = features_in_parts(views, questions, lake, spine=asking_others, cut=Partitioning(buckets=2))
+
+    assert bits(pl.concat(parts)) == bits(features(views, questions, lake, spine=asking_others))
 
 
 def test_parts_read_the_tables_as_they_were_when_they_were_asked_for() -> None:

@@ -108,6 +108,15 @@ def test_a_function_that_looks_at_the_outcome_is_a_leak(flown: Lake) -> None:
         features([derived(peeking)], questions(spine, flown, None, FAR), flown, spine=spine)
 
 
+@pytest.mark.parametrize("year", [1700, 1969, 1970, 2100])
+def test_what_is_timeless_is_known_at_any_moment(lake: Lake, year: int) -> None:
+    planes = Source("planes", read=nothing, key="tailnum", entity="tailnum", timeless=True)
+    ingest_batch(planes, pl.DataFrame({"tailnum": ["N1"], "seats": [9]}), lake, as_of=FAR, batch="1")
+    asked = pl.DataFrame({"tailnum": ["N1"], "as_of": [datetime(year, 1, 1, tzinfo=UTC)]})
+
+    assert features([latest(planes, "seats")], asked, lake, spine=spine)["seats"].to_list() == [9]
+
+
 def test_a_function_makes_a_feature_of_its_name(flown: Lake) -> None:
     def flight_number_twice(frame: pl.DataFrame) -> pl.Series:
         return frame["flight"] * 2
