@@ -60,8 +60,11 @@ class HotSwap:
         self._begun = False
         application.gauges.append(self._gauges)
 
-    async def begin(self) -> None:
+    async def begin(self, loaded: Callable[[], object] = lambda: None) -> None:
         """Load what the options name, go on to what the ledger says by now, and let requests in.
+
+        Args:
+            loaded: called when all is there, and just before requests are let in.
 
         Raises:
             Exception: a version that was named could not be loaded.
@@ -81,6 +84,7 @@ class HotSwap:
         for duty in self._duties():
             if duty.awaited:
                 await self._tried(duty)
+        loaded()
         self._begun = True
         self._publish()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from small_models import flights
 
 from mlflow_plugins.deployment.hot_swap import HotSwap
 from mlflow_plugins.deployment.options import Rollout
+from mlflow_plugins.deployment.worker import keep_out_of_collections
 
 COLUMNS = list(flights().columns)
 ROW = flights().dropna().head(1)
@@ -44,11 +46,11 @@ def reigns(trained, tmp_path):
 
 
 @asynccontextmanager
-async def following(application, options):
+async def following(application, options, loaded=None):
     """A worker's application that follows, without a socket."""
     app = application()
     swap = HotSwap(app, options)
-    await swap.begin()
+    await swap.begin(*([loaded] if loaded else []))
     task = asyncio.create_task(swap.follow())
     try:
         yield app
@@ -266,9 +268,15 @@ def _passed(folder):
     return [path for path in (folder / "trials").iterdir() if path.suffix != ".lock"]
 
 
-def test_versions_that_went_by_are_freed(application, reigns):
+def test_versions_that_went_by_are_freed_the_first_too_which_no_collection_looks_at(application, reigns):
+    looked_at = []
+
+    def loaded():
+        keep_out_of_collections()
+        looked_at.append(len(gc.get_objects()))
+
     async def scene():
-        async with following(application, reigns.options(1, 1)) as app:
+        async with following(application, reigns.options(1, 1), loaded) as app:
             refs = [weakref.ref(app.routes.default.mlflow.pyfunc)]
             for epoch, version in enumerate((2, 3, 4, 2, 3), start=2):
                 reigns.promote(version)
@@ -279,7 +287,24 @@ def test_versions_that_went_by_are_freed(application, reigns):
                     await asyncio.sleep(0.05)
             return [ref() is not None for ref in refs]
 
-    assert asyncio.run(scene()) == [False] * 4 + [True] * 2
+    try:
+        alive = asyncio.run(scene())
+    finally:
+        gc.unfreeze()
+
+    assert alive == [False] * 4 + [True] * 2
+    assert looked_at[0] < 1_000
+
+
+def test_no_request_is_let_in_before_all_is_loaded(application, reigns):
+    async def scene():
+        app = application()
+        swap = HotSwap(app, reigns.options(1, 1))
+        let_in = []
+        await swap.begin(lambda: let_in.append(bool(app.routes.all())))
+        return let_in, bool(app.routes.all())
+
+    assert asyncio.run(scene()) == ([False], True)
 
 
 def test_the_challenger_behind_the_alias_takes_its_share_until_it_is_champion(application, reigns):
