@@ -162,7 +162,9 @@ class OnlineReader:
         for name, dtype in key.items():
             if self._types[name] != dtype:
                 raise ColumnTypeError("questions", name, got=self._types[name], expected=dtype)
-        inputs, types = types_of(build.shape.inputs), types_of(build.shape.features)
+        inputs = types_of(build.shape.inputs)
+        # Who made the records may call their features otherwise: names are no part of a view's content.
+        types = dict(zip(part.names, types_of(build.shape.features).values(), strict=True))
         answers = NewestAnswers(part, inputs) if isinstance(part, NewestRow) else WindowAnswers(part, inputs, types)
         encode = encoders.setdefault(tuple(key.items()), encoder(RECORDS, key))
         return _Looked(part, bytes.fromhex(build.ending), encode, answers, types)

@@ -208,6 +208,28 @@ def test_a_changed_definition_is_written_beside_the_old_one(lake, open_store) ->
         OnlineReader(old, store, types=TYPES)
 
 
+@pytest.mark.parametrize(
+    "views",
+    [
+        [recency(weather, name="idle")],
+        [window(weather, mean=col("wind").mean(), rows=pl.len(), over="1d")],
+        [recency(weather), recency(weather, name="idle")],
+        [window(weather, n=pl.len(), over="24h"), window(weather, n=pl.len(), over="1d")],
+    ],
+)
+def test_a_view_that_only_calls_its_features_otherwise_is_read_from_the_same_records(lake, open_store, views) -> None:
+    ingest_batch(weather, rows(("JFK", 0, 0, 1.0)), lake, as_of=at(1), batch="1")
+    store, online = open_store(), OnlineViews(views, spine)
+    earlier = [recency(weather), window(weather, mean=col("wind").mean(), rows=pl.len(), over="24h")]
+    for one in (OnlineViews(earlier, spine), online):
+        materialize(one, lake, store, as_of=at(1))
+    asked = pl.DataFrame({"origin": ["JFK"], "as_of": [at(2)]}).cast({"as_of": UTC_US})
+
+    served = OnlineReader(online, store, types=TYPES).frame(asked)
+
+    assert served.equals(features(views, asked, lake, spine=spine))
+
+
 def test_expired_records_are_removed_and_no_value_changes(lake, open_store) -> None:
     store = open_store()
     given = rows(("JFK", 0, 0, 1.0), ("EWR", 19, 0, None), ("LGA", 90, -90, 2.0))
