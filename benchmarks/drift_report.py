@@ -1,9 +1,10 @@
 """One window's drift report: Evidently's stock preset and ours on the same frames, with the page and without.
 
 20 columns of numbers and 5 of categories, a reference as large as the window; three columns have drifted. Ours has the
-reference prepared beforehand, as it is once per model version; its cost stands beside. `max_abs_diff` is over every
-score that stock reports. NannyML, whylogs and alibi-detect run in environments of their own, which `make peers` and
-`make peers-alibi` make; what has not ended within ten minutes is said to.
+reference prepared beforehand, as it is once per model version; its cost stands beside. Ours and the sorts that it is
+held against run fifteen times in turns: seconds are medians, and ratios the medians of those within a round, with their
+quartiles. `max_abs_diff` is over every score that stock reports. NannyML, whylogs and alibi-detect run in environments
+of their own, which `make peers` and `make peers-alibi` make; what has not ended within ten minutes is said to.
 
     python -m benchmarks.drift_report [--rows 10000 100000 1000000] [--no-peers]
 
@@ -30,11 +31,11 @@ from benchmarks.contenders.apart import peers_python
 from benchmarks.drift_rules.frames import CATEGORIES, NUMBERS, frame
 from lifecycle.evidence import DriftFinding
 from monitoring.columns import SortedNumbers
-from monitoring.distances import wasserstein
 from monitoring.drift import drift, measured
 from monitoring.profile import Profile
 from monitoring.reference import NumberReference, Reference
 from monitoring.report import DriftReport
+from monitoring.wasserstein import wasserstein
 
 PEERS = {"peers": ["nannyml", "whylogs"], "peers-alibi": ["alibi_detect"]}
 LIMIT = 600
@@ -46,13 +47,34 @@ def timed(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     """Seconds of wall and of CPU, and what the work answered."""
     wall, cpu = time.perf_counter(), time.process_time()
     answer = work()
-    return {"wall": round(time.perf_counter() - wall, 4), "cpu": round(time.process_time() - cpu, 4)}, answer
+    return {"wall": round(time.perf_counter() - wall, 5), "cpu": round(time.process_time() - cpu, 5)}, answer
 
 
-def in_turns(works: dict[str, Callable[[], Any]], times: int) -> dict[str, dict[str, float]]:
-    """The fastest of several runs of each, one after the other, so that a busy minute of the machine is nobody's."""
-    rounds = [{name: timed(work)[0] for name, work in works.items()} for _ in range(times)]
-    return {name: min((spent[name] for spent in rounds), key=lambda seconds: seconds["cpu"]) for name in works}
+Rounds = dict[str, list[dict[str, float]]]
+
+
+def in_turns(works: dict[str, Callable[[], Any]], times: int) -> Rounds:
+    """Seconds of several runs of each; every round has an order of its own, so that none always follows the same."""
+    rounds: Rounds = {name: [] for name in works}
+    for turn in range(times):
+        for name in np.random.default_rng(turn).permutation(list(works)).tolist():
+            rounds[name].append(timed(works[name])[0])
+    return rounds
+
+
+def medians(rounds: Rounds) -> dict[str, dict[str, float]]:
+    """The run of each whose CPU seconds are the median."""
+    return {name: sorted(runs, key=lambda spent: spent["cpu"])[len(runs) // 2] for name, runs in rounds.items()}
+
+
+def ratio(rounds: Rounds, name: str, limit: str) -> list[float]:
+    """CPU seconds over those of the limit in the same round: quartile, median and quartile.
+
+    A busy minute of the machine slows both of a round down, where the fastest runs of each may be from different ones.
+    """
+    pairs = zip(rounds[name], rounds[limit], strict=True)
+    quartiles = np.quantile([mine["cpu"] / theirs["cpu"] for mine, theirs in pairs], [0.25, 0.5, 0.75])
+    return [round(value, 3) for value in quartiles.tolist()]
 
 
 def stock(reference: pd.DataFrame, current: pd.DataFrame, path: Path) -> dict[str, tuple[float, bool]]:
@@ -78,31 +100,34 @@ def compared(rows: int, scratch: Path) -> dict[str, Any]:
     reference, current = frame(rows, seed=1), frame(rows, seed=2, drifted=True)
     prepared, ready = timed(lambda: Reference.of(reference, sample=rows))
     findings = drift(ready, current)
-    numbers = _only(ready, NUMBERS)
-    ours = in_turns(
-        {
-            "numpy_sort": lambda: sort_each(current, NUMBERS),
-            "distances": lambda: distances(numbers, current),
-            "exact": lambda: measured(numbers, current),
-            "numpy_sort_all": lambda: sort_each(current, [*NUMBERS, *CATEGORIES]),
-            "profile": lambda: Profile.of(current, ready.profile.layout),
-            "values": lambda: drift(ready, current),
-            "page": lambda: DriftReport.of(ready, current, findings, "ours", AS_OF).write(scratch / "ours.html"),
-        },
-        times=5,
-    )
-    cpu = {name: seconds["cpu"] for name, seconds in ours.items()}
+    page = {"page": lambda: DriftReport.of(ready, current, findings, "ours", AS_OF).write(scratch / "ours.html")}
+    rounds = in_turns(beside_sorts(ready, current), times=15)
+    ours = medians(rounds) | medians(in_turns(page, times=5))
     theirs, scores = timed(lambda: stock(reference, current, scratch / "stock.html"))
+    to_sort = {name: ratio(rounds, name, "numpy_sort") for name in ("distances", "exact")}
+    to_sort["profile"] = ratio(rounds, "profile", "numpy_sort_all")
     return {
         "stock": theirs,
         "reference_beforehand": prepared,
         "ours": ours,
-        "distances_to_sort": round(cpu["distances"] / cpu["numpy_sort"], 3),
-        "exact_to_sort": round(cpu["exact"] / cpu["numpy_sort"], 3),
-        "profile_to_sort": round(cpu["profile"] / cpu["numpy_sort_all"], 3),
-        "speedup_html": round(theirs["cpu"] / (cpu["values"] + cpu["page"]), 1),
-        "speedup_values": round(theirs["cpu"] / cpu["values"], 1),
+        **{f"{name}_to_sort": median for name, (_, median, _) in to_sort.items()},
+        "to_sort_quartiles": {name: [low, high] for name, (low, _, high) in to_sort.items()},
+        "speedup_html": round(theirs["cpu"] / (ours["values"]["cpu"] + ours["page"]["cpu"]), 1),
+        "speedup_values": round(theirs["cpu"] / ours["values"]["cpu"], 1),
         **agreement(findings, scores),
+    }
+
+
+def beside_sorts(ready: Reference, current: pd.DataFrame) -> dict[str, Callable[[], Any]]:
+    """What reads every row of a window, and the sorts that it is held against."""
+    numbers = _only(ready, NUMBERS)
+    return {
+        "numpy_sort": lambda: sort_each(current, NUMBERS),
+        "distances": lambda: distances(numbers, current),
+        "exact": lambda: measured(numbers, current),
+        "numpy_sort_all": lambda: sort_each(current, [*NUMBERS, *CATEGORIES]),
+        "profile": lambda: Profile.of(current, ready.profile.layout),
+        "values": lambda: drift(ready, current),
     }
 
 
@@ -118,7 +143,7 @@ def sort_each(window: pd.DataFrame, names: list[str]) -> None:
 def distances(numbers: Reference, current: pd.DataFrame) -> list[float]:
     """The exact distances alone, without counts and what is measured from them."""
     return [
-        wasserstein(column.values, SortedNumbers.of(current[name]).finite)
+        wasserstein(column.values, SortedNumbers.of(current[name]).finite, column.runs)
         for name, column in numbers
         if isinstance(column, NumberReference)
     ]
@@ -217,6 +242,7 @@ def main() -> None:
                 "distances_to_sort_1m": largest["distances_to_sort"],
                 "exact_to_sort_1m": largest["exact_to_sort"],
                 "profile_to_sort_1m": largest["profile_to_sort"],
+                "to_sort_quartiles_1m": largest["to_sort_quartiles"],
                 "rows": max(given.rows),
                 "sizes": sizes,
                 "hard_windows": hard,

@@ -1,6 +1,6 @@
-"""How far two distributions lie apart: exactly, from all values, or from counts in the same bins.
+"""How far two distributions lie apart, from shares of categories or from counts in the same bins.
 
-`wasserstein` and `jensen_shannon` equal SciPy's. Those of counts take two arrays of counts in the same bins.
+`jensen_shannon` equals SciPy's. Those of counts take two arrays of counts in the same bins.
 """
 
 from __future__ import annotations
@@ -13,38 +13,9 @@ from numpy.typing import NDArray
 
 from monitoring.bins import Floats
 
-_BLOCK = 1 << 13  # values whose differences stay in the processor's cache, and that BLAS adds in one thread
 _SMOOTHING = 0.5  # added to each count, so that an empty bin makes no infinity
 
 Counts = NDArray[np.int64]
-
-
-def wasserstein(reference: Floats, current: Floats) -> float:
-    """First Wasserstein distance of two samples, both ascending: the area between their distribution functions."""
-    if reference.size == current.size:
-        return _mean_apart(reference, current)
-    short, long = sorted((reference, current), key=len)
-    # In units of one over both sizes' product each long value has a width of short.size and each short one of
-    # long.size. So a short value lies beside a run of long ones, of which the last may be shared with the next run.
-    borders = np.arange(1, short.size + 1) * long.size
-    ends = -(-borders // short.size)
-    shared = (ends * short.size - borders)[:-1]
-    last = ends[:-1] - 1
-    apart = np.repeat(short, np.diff(ends, prepend=0))
-    np.abs(np.subtract(long, apart, out=apart), out=apart)
-    apart[last] *= 1 - shared / short.size
-    return float(apart.sum() / long.size + (np.abs(long[last] - short[1:]) * shared).sum() / short.size / long.size)
-
-
-def _mean_apart(first: Floats, second: Floats) -> float:
-    """Mean of absolute differences, block by block, so that only the samples themselves come from main memory."""
-    from scipy.linalg.blas import dasum
-
-    scratch, sums = np.empty(min(_BLOCK, first.size)), []
-    for start in range(0, first.size, _BLOCK):
-        block = first[start : start + _BLOCK]
-        sums.append(dasum(np.subtract(block, second[start : start + _BLOCK], out=scratch[: block.size])))
-    return math.fsum(sums) / first.size
 
 
 def jensen_shannon(reference: Mapping[str, float], current: Mapping[str, float]) -> float:

@@ -24,12 +24,12 @@ from monitoring.distances import (
     jensen_shannon_of_counts,
     kolmogorov_smirnov,
     stability_index,
-    wasserstein,
 )
 from monitoring.drift_rule import Rule
 from monitoring.judging import MIN_ROWS, Past, judged
 from monitoring.profile import NumberProfile, TextProfile
 from monitoring.reference import NumberReference, Reference, TextReference
+from monitoring.wasserstein import wasserstein
 
 WASSERSTEIN = "wasserstein (normed)"
 JENSEN_SHANNON = "jensen_shannon"
@@ -100,7 +100,7 @@ def _of_numbers(
     found = DriftFinding(name, WASSERSTEIN, None, threshold, len(values), note, cells=cells)
     if note:
         return found, counts
-    distance = wasserstein(reference.values, values) / max(reference.std, _SMALLEST_NORM)
+    distance = wasserstein(reference.values, values, reference.runs) / max(reference.std, _SMALLEST_NORM)
     note = _left_out(others[1], others[0], len(current), profile)
     return replace(found, score=distance, note=note), counts
 

@@ -20,6 +20,7 @@ from monitoring.cells import Cells
 from monitoring.columns import SortedNumbers, counted_texts
 from monitoring.errors import UnreadableProfileError, UnreadableReferenceError
 from monitoring.profile import ColumnProfile, NumberProfile, Profile, profile_of_reference
+from monitoring.wasserstein import Runs
 
 SAMPLE = 20_000
 _META, _HISTORY = b"incumbent.reference", b"incumbent.history"
@@ -36,11 +37,13 @@ class NumberReference:
         values: the finite values of the sample, ascending.
         std: their population standard deviation; 0 where there are none.
         cells: the cells of all rows.
+        runs: the values' runs, where there are many values.
     """
 
     values: Floats
     std: float
     cells: Cells
+    runs: Runs | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +148,8 @@ def _compared_with(column: pd.Series[Any], profile: ColumnProfile) -> ColumnRefe
     """What is kept of a column of the sample, of the kind that it has in all rows."""
     if isinstance(profile, NumberProfile):
         values = SortedNumbers.of(column).finite
-        return NumberReference(values, float(values.std()) if values.size else 0.0, Cells.of(profile))
+        std = float(values.std()) if values.size else 0.0
+        return NumberReference(values, std, Cells.of(profile), Runs.of(values))
     counted = counted_texts(column)
     rows = sum(counted.values())
     return TextReference({name: count / rows for name, count in counted.items()}, rows, Cells.of(profile))

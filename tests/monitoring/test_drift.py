@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import wasserstein_distance
 
 from lifecycle.evidence import Evidence
-from monitoring.drift import JENSEN_SHANNON, WASSERSTEIN, drift, jensen_shannon, wasserstein
+from monitoring.drift import JENSEN_SHANNON, WASSERSTEIN, drift, jensen_shannon
 from monitoring.errors import UnreadableReferenceError
 from monitoring.reference import Reference
 
@@ -59,24 +58,6 @@ def test_scores_are_those_of_evidently(window):
         theirs = test(reference[finding.column].dropna(), current[finding.column].dropna(), kind, None)
         assert finding.score == pytest.approx(theirs.drift_score, abs=1e-12)
         assert finding.far == theirs.drifted
-
-
-@settings(max_examples=100, deadline=None)
-@given(*[st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50)] * 2)
-def test_the_distance_of_two_samples_is_that_of_scipy(first, second):
-    ours = wasserstein(np.sort(first), np.sort(second))
-
-    assert ours == pytest.approx(wasserstein_distance(first, second), rel=1e-9, abs=1e-6)
-
-
-@pytest.mark.parametrize("sizes", [(20_000, 20_000), (20_000, 70_001), (70_001, 20_000), (9_999, 10_000), (1, 20_000)])
-def test_the_distance_of_large_samples_is_that_of_scipy_whichever_is_larger(sizes):
-    rng = np.random.default_rng(1)
-    first, second = (1e6 + rng.lognormal(0, 1, rows) for rows in sizes)
-
-    ours = wasserstein(np.sort(first), np.sort(second))
-
-    assert ours == pytest.approx(wasserstein_distance(first, second), rel=1e-11, abs=0)
 
 
 @settings(max_examples=100, deadline=None)
