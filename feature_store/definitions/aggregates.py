@@ -24,7 +24,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from io import StringIO
 from typing import Any
 
 import polars as pl
@@ -80,7 +79,8 @@ def recognise(expression: pl.Expr) -> Aggregate | None:
     >>> recognise(pl.col("delay").sum() / pl.col("seats").sum()) is None
     True
     """
-    tree = json.loads(expression.meta.undo_aliases().meta.serialize(format="json"))
+    plain = expression.meta.undo_aliases()
+    tree = json.loads(plain.meta.serialize(format="json"))
     if tree == "Len":
         return Aggregate(Kind.LEN, None)
     if not (isinstance(tree, dict) and isinstance(tree.get("Agg"), dict)):
@@ -92,7 +92,7 @@ def recognise(expression: pl.Expr) -> Aggregate | None:
     kind, inside = found
     if not _is_row_by_row(inside):
         return None
-    values = _expression(inside)
+    (values,) = plain.meta.pop()  # and not read back from the text, which has no word for inf or NaN
     if not values.meta.root_names():  # a literal has one row, whatever the window
         return None
     return Aggregate(kind, None if kind is Kind.LEN else values)
@@ -150,7 +150,3 @@ def _parts(name: str, inside: Any) -> list[Any]:
         case "Function" if inside["function"] in _ROW_BY_ROW:
             return list(inside["input"])
     return [None]
-
-
-def _expression(tree: Any) -> pl.Expr:
-    return pl.Expr.deserialize(StringIO(json.dumps(tree)), format="json")

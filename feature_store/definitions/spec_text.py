@@ -16,6 +16,7 @@ import polars as pl
 _SHOWN = 12  # letters of a version that people read and tags carry
 # How rows are read, and what is expected of them, does not change what those mean that are in the lake.
 _ON_THE_WAY_IN = {"read", "expect"}
+_DOUBLES = {"Float", "Float64", "Float32"}
 
 
 def spec_text(part: Any) -> str:
@@ -55,7 +56,7 @@ def code_hash(function: Callable[..., Any]) -> str:
 def _plain(part: Any) -> Any:
     match part:
         case pl.Expr():
-            return {"expression": json.loads(part.meta.serialize(format="json"))}
+            return _expression(part)
         case Mapping():
             return {"in_order": [[str(key), _plain(value)] for key, value in part.items()]}
         case list() | tuple():
@@ -66,6 +67,18 @@ def _plain(part: Any) -> Any:
             # Where a function lies does not change what it means, and a model file's module has a name of its own.
             return {"function": part.__qualname__, "sha256": code_hash(part)}
     return _plain_value(part)
+
+
+def _expression(part: pl.Expr) -> dict[str, Any]:
+    tree = json.loads(part.meta.serialize(format="json"))
+    # JSON has no word for inf and NaN: Polars writes null for each, and only what it shows tells them apart.
+    return {"expression": tree, "shown": str(part)} if _lacks_a_number(tree) else {"expression": tree}
+
+
+def _lacks_a_number(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return any((word in _DOUBLES and part is None) or _lacks_a_number(part) for word, part in tree.items())
+    return isinstance(tree, list) and any(map(_lacks_a_number, tree))
 
 
 def _fields(part: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def read_spec(text: str) -> Any:
 def _made(plain: Any) -> Any:
     match plain:
         case {"expression": tree}:
-            return _expression(tree)
+            return _expression(tree, plain.get("shown"))
         case {"in_order": pairs}:
             return {key: _made(value) for key, value in pairs}
         case {"function": name, "sha256": digest}:
@@ -77,7 +77,10 @@ def _part(name: str, values: Mapping[str, Any]) -> Any:
     return kind(**given, **({"read": _refuse} if kind is Source else {}))
 
 
-def _expression(tree: Any) -> pl.Expr:
+def _expression(tree: Any, shown: str | None) -> pl.Expr:
+    if shown is not None:
+        fix = "Write it as a function that the model file defines"
+        raise SpecNotReadableError(shown, "holds inf or NaN, which its text does not tell", fix)
     if _holds_code(tree):
         fix = "Write it with Polars' own words, or as a function that the model file defines"
         raise SpecNotReadableError("an expression", "holds Python code, which is never run from a text", fix)

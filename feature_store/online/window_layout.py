@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from feature_store.definitions.aggregates import Aggregate, Kind
+from feature_store.definitions.spec_text import spec_text
 from feature_store.online.plan import InWindow
 
 HEAD = 3
@@ -112,4 +113,4 @@ def tile_length(part: InWindow) -> int:
 
 def _text(aggregate: Aggregate) -> str:
     assert aggregate.values is not None
-    return str(aggregate.values.meta.serialize(format="json"))
+    return spec_text(aggregate.values)

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from feature_store.definitions.aggregates import Kind
+from feature_store.definitions.spec_text import spec_text
 from feature_store.online.cells import cells
 from feature_store.online.plan import InWindow
 from feature_store.online.sorted_rows import FOREVER, SortedRows
@@ -66,7 +67,7 @@ def pack(part: InWindow, rows: SortedRows, types: Mapping[str, pl.DataType]) -> 
 
 def last_answer(part: InWindow, raw: bytes) -> int:
     """The last moment, in microseconds, at which a record has a row in a window."""
-    series = {str(one.values.meta.serialize(format="json")) for _, one in part.aggregates if one.values is not None}
+    series = {spec_text(one.values) for _, one in part.aggregates if one.values is not None}
     head = HEAD + SERIES * len(series)
     rows = int.from_bytes(raw[8:16], "little")
     return int.from_bytes(raw[8 * (head + rows - 1) :][:8], "little", signed=True) + max(part.over) - 1

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from feature_store.definitions.aggregates import ADDED, Aggregate, Kind, answer_type, recognise
+from feature_store.definitions.spec_text import spec_text
 from feature_store.point_in_time.asof_join import Moments, gathered, newest
 from feature_store.point_in_time.exact_columns import ExactColumn, doubles, finite_parts, variances
 from feature_store.point_in_time.timeline import Asked, Ints, Timeline
@@ -105,7 +106,7 @@ class Windows:
         return _typed(sights.rows.ranged(found.kind, values_), dtype).alias(name)
 
     def _values(self, aggregate: Aggregate) -> _Values:
-        key = "" if aggregate.values is None else aggregate.values.meta.serialize(format="json")
+        key = "" if aggregate.values is None else spec_text(aggregate.values)
         if key not in self._columns:
             self._columns[key] = _Values.of(aggregate.over(self._rows))
         return self._columns[key]

@@ -101,6 +101,7 @@ def test_a_sum_of_whole_numbers_never_wraps() -> None:
         (col("x").last(), Kind.LAST),
         (col("x").n_unique(), Kind.N_UNIQUE),
         (col("x").is_null().sum(), Kind.SUM),
+        (col("x").fill_null(math.nan).sum(), Kind.SUM),
         (pl.when(col("x") > 1).then(col("y")).otherwise(0).sum(), Kind.SUM),
     ],
 )

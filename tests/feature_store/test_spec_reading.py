@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import replace
 from types import ModuleType
@@ -129,6 +130,11 @@ def test_a_text_is_never_a_way_to_run_code() -> None:
 
     with pytest.raises(SpecNotReadableError, match="an expression holds Python code, which is never run from a text"):
         read_spec(spec_text([derived(harmful)]))
+
+
+def test_a_text_that_does_not_tell_a_number_is_refused() -> None:
+    with pytest.raises(SpecNotReadableError, match=r"fill_null.*holds inf or NaN, which its text does not tell"):
+        read_spec(spec_text([derived(col("a").fill_null(math.inf).alias("a"))]))
 
 
 @pytest.mark.parametrize("text", ['{"Sauce":{"name":"x"}}', '{"Shift":{"column":"x","by":1}}'])

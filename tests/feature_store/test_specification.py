@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from datetime import timedelta
@@ -232,6 +233,11 @@ def test_one_specification_has_one_text_and_another_another() -> None:
     assert spec_digest(flights) == spec_digest(source())
     assert spec_digest(flights) != spec_digest(source(derive={"late": col("arr_delay") > 16}))
     assert spec_digest([latest(orders, "item", ttl="2d")]) != spec_digest([latest(orders, "item", ttl="3d")])
+    doubles = [math.inf, -math.inf, math.nan, 1.0]
+    assert (
+        len({spec_digest(col("item").fill_null(pl.lit(one, dtype))) for one in doubles for dtype in (None, pl.Float64)})
+        == 8
+    )
     assert '"later":{"in_order":[["left_at",["dep_delay"]],["landed_at",["arr_delay"]]]}' in spec_text(flights)
 
 

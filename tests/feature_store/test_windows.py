@@ -43,6 +43,8 @@ AGGREGATES = {
     "any_late": (col("delay") > 1).max(),
     "last_day": col("event_time").dt.date().max(),
     "unknown": col("delay").is_null().sum(),
+    "at_most": col("delay").fill_null(math.inf).sum(),
+    "at_least": col("delay").fill_null(-math.inf).sum(),
 }
 
 
