@@ -59,10 +59,10 @@ def make_application(options: ServerOptions, slot: int = 0) -> Application:
 
 
 def keep_out_of_collections() -> None:
-    """Let the collector pass by what is there: a pass holds the interpreter's lock, for 1 ms then, else for 25 to 150.
+    """Let the collector pass by what is there: a pass holds the interpreter's lock, 5 ms then, else 70 to 150.
 
-    Done when the libraries are imported, and again when the first versions are loaded, which imports and compiles as
-    much once more. Versions that are loaded later and given up are collected all the same; of the first ones only
+    Done when the libraries are imported, and again when the first versions are loaded, which imports and compiles
+    half as much again. Versions that are loaded later and given up are collected all the same; of the first ones only
     MLflow's app stays, since nothing else of a version hangs in cycles.
     """
     gc.collect()
