@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,16 @@ def encoded(steps: Sequence[Any], block: Block) -> Block:
     """The block after an encoder, which imputers of text may precede; each column becomes one or more tables.
 
     Raises:
-        NotCompilableError: the encoder answers other than float64, or a number was changed before it.
+        NotCompilableError: the encoder answers other than float64, a number was changed before it, or an imputer
+            added or dropped a column.
     """
-    encoder = steps[-1]
+    imputers, encoder = steps[:-1], steps[-1]
     if np.dtype(getattr(encoder, "dtype", np.float64)) != np.float64:
         raise NotCompilableError(f"{type(encoder).__name__} answers {np.dtype(encoder.dtype)}")
-    probes = [_probes(feature, encoder.categories_[place]) for place, feature in enumerate(block.features)]
+    if len(encoder.categories_) != len(block.features):
+        raise NotCompilableError(f"{len(block.features)} columns come as {len(encoder.categories_)} to be encoded")
+    replaced = [imputer.missing_values for imputer in imputers]
+    probes = [_probes(one, [*encoder.categories_[at], *replaced]) for at, one in enumerate(block.features)]
     widths = _widths(encoder, len(block.features))
     made: list[Feature] = []
     for place, feature in enumerate(block.features):
@@ -40,19 +45,24 @@ def encoded(steps: Sequence[Any], block: Block) -> Block:
     return Block(tuple(made), None, bool(getattr(encoder, "sparse_output", False)))
 
 
-def _probes(feature: Raw | Feature, categories: Sequence[Any]) -> list[Any]:
-    """Everything that a column may hold: known values, then any other, None and NaN."""
+def _probes(feature: Raw | Feature, known: Sequence[Any]) -> list[Any]:
+    """Everything that a column may hold: known values, then any other, None and NaN.
+
+    Args:
+        known: categories, and what an imputer replaces; None, NaN and values of another type are passed over.
+    """
     if isinstance(feature, Category):
         return list(feature.table.tolist())
-    known = [value for value in list(categories) if value is not None and value == value]
     if isinstance(feature, Raw) and feature.kind == "text":
+        texts = list(dict.fromkeys(str(value) for value in known if isinstance(value, str)))
         other = "?"
-        while other in known:
+        while other in texts:
             other += "?"
-        return [*map(str, known), other, None, math.nan]
+        return [*texts, other, None, math.nan]
     if isinstance(feature, Number) and feature.steps:
         raise NotCompilableError("numbers are changed before they are encoded")
-    numbers = [*map(float, known), math.inf, -math.inf]
+    finite = dict.fromkeys(float(value) for value in known if isinstance(value, Real) and math.isfinite(value))
+    numbers = [*finite, math.inf, -math.inf]
     return [*numbers, max([0.0, *numbers[:-2]]) + 1.0, math.nan, math.nan]
 
 

@@ -51,6 +51,8 @@ def by_category():
 GROUPED = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=60)
 INDICATED = SimpleImputer(add_indicator=True)
 MODES = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(drop="first", handle_unknown="ignore"))
+GAPS = SimpleImputer(missing_values=None, strategy="constant", fill_value="none", add_indicator=True)
+WIDER = make_pipeline(GAPS, OneHotEncoder(handle_unknown="ignore"))
 SCALED = encoded(MODES, SimpleImputer(strategy="median"), MinMaxScaler(clip=True), RobustScaler())
 PIPELINES = {
     "histogram boosting": (HistGradientBoostingClassifier(max_iter=9), "yes"),
@@ -151,6 +153,17 @@ def test_where_the_pipeline_raises_the_plan_has_no_answer(frame, labels):
     assert plan.predict([[value, value] for value in ("ZZ", *fine[1:])]) is None
 
 
+def test_what_an_imputer_takes_for_missing_is_no_unknown_category(frame, labels):
+    replaced = SimpleImputer(missing_values="N/A", strategy="constant", fill_value="AA")
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    model = make_pipeline(encoded(make_pipeline(replaced, encoder), SimpleImputer()), RandomForestClassifier(9))
+    rows = frame.head(9).assign(carrier="N/A")
+
+    plan = compiled(model.fit(frame, labels["yes"]), frame)
+
+    assert plan.predict([rows[column].to_numpy() for column in rows]).tobytes() == answers(model, rows).tobytes()
+
+
 class Doubled(FunctionTransformer):
     """A user's own transformer."""
 
@@ -162,6 +175,7 @@ class Doubled(FunctionTransformer):
         (make_pipeline(one_hot(), Doubled(), RandomForestClassifier(2)), "Doubled is not among the transformers"),
         (make_pipeline(encoded(GROUPED, FunctionTransformer(np.nan_to_num)), RandomForestClassifier(2)), "of its own"),
         (make_pipeline(one_hot(), LogisticRegression()), "LogisticRegression adds up a sparse matrix in another order"),
+        (make_pipeline(encoded(WIDER, INDICATED), RandomForestClassifier(2)), "2 columns come as 3 to be encoded"),
         (RandomForestClassifier(2, n_jobs=2), "n_jobs=2 a forest adds its trees in the order they finish"),
         (CalibratedClassifierCV(HistGradientBoostingClassifier(max_iter=2), cv=2), "other than one sigmoid"),
         (
