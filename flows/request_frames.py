@@ -101,6 +101,7 @@ _BYTES = {"Int8": 1, "Int16": 2, "Int32": 4, "Int64": 8}
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    value.encode()  # JSON can spell half of a surrogate pair; no column of text can hold it
     return value
 
 

@@ -74,7 +74,7 @@ class Lines:
             asked: what it said besides, if it did; or all of a request that MLflow's code answered.
         """
         if asked is None and not self._hidden:
-            return b'%b%d,"values":%b,"answer":%b}\n' % (self._start, at, _encode(values), answer)
+            return b'%b%d,"values":%b,"answer":%b}\n' % (self._start, at, _exactly(values), answer)
         if isinstance(asked, Undecoded):
             return self._undecoded(at, asked)
         more = b"" if asked is None or asked.as_of is None else b',"as_of":%d' % asked.as_of
@@ -97,7 +97,7 @@ class Lines:
         """The body without the redacted columns; nothing of it where it is not of a form in which they are found."""
         try:
             plain = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return REDACTED
         kept = _pruned(plain, self._redacted)
         return REDACTED if kept is None else json.dumps(kept)

@@ -26,7 +26,7 @@ def columns_in(
     """
     try:
         table = _table(json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if table is None or not set(columns) - set(hidden) <= set(table):
         return None
@@ -51,6 +51,8 @@ def _table(plain: Any) -> Columns | None:
 
 def _of_split(names: Any, data: Any) -> Columns | None:
     if not isinstance(names, list) or not isinstance(data, list) or len(set(map(str, names))) != len(names):
+        return None
+    if any(isinstance(name, list | dict) for name in names):  # pandas takes them for names
         return None
     if not all(isinstance(row, list) and len(row) == len(names) for row in data):
         return None

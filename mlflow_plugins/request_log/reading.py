@@ -19,7 +19,8 @@ class Read:
 
     Attributes:
         predictions: a row each, its features under `feature.NAME` (see `lifecycle.requests` for the others).
-        requests: one row for each request whose columns or answer are not plain; with body and answer as text.
+        requests: one row for each request whose columns or answer are not plain, or which was answered without any
+            prediction; with body and answer as text.
         torn: lines that are not whole, as a power cut leaves them.
         types: of the signature's columns, by MLflow's names, and of the keys.
     """
@@ -55,10 +56,10 @@ def read_segment(name: str, lines: Iterable[tuple[int, bytes]], feature: str = "
             found.torn += 1
             continue
         rows = record.rows()
-        if rows is None:
-            found.requests.append(record.request(line.decode()))
-        else:
+        if rows:
             found.predictions += rows
+        else:
+            found.requests.append(record.request(line.decode()))
     return found
 
 
@@ -127,7 +128,7 @@ class _Record:
 def _parsed(answer: str) -> Any:
     try:
         return json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -137,5 +138,9 @@ def _numbers(answer: Any) -> list[float] | None:
     if not isinstance(predictions, list):
         return None
     found = [one[1] if isinstance(one, list) and len(one) == 2 else one for one in predictions]
-    plain = all(isinstance(one, int | float) for one in found)
-    return [float(one) for one in found] if plain else None
+    if not all(isinstance(one, int | float) for one in found):
+        return None
+    try:
+        return [float(one) for one in found]
+    except OverflowError:
+        return None

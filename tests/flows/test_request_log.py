@@ -77,6 +77,20 @@ def test_every_record_is_in_the_lake_once_and_the_segments_are_gone(tmp_path: Pa
     }  # fmt: skip
 
 
+def test_a_text_that_no_column_can_hold_is_kept_beside_and_keeps_nothing_else_back(tmp_path: Path) -> None:
+    body = b'{"dataframe_split": {"columns": ["hour", "carrier"], "data": [[5.0, "\\ud800"]]}}'
+    log = RequestLog(LogOptions(folder=str(tmp_path / "requests")))
+    ids = [log.undecoded(SERVED, Undecoded("application/json", body, 200, ANSWER)).decode()]
+    ids.append(log.answered(SERVED, [(5.0,), ("UA",)], ANSWER).decode())
+    log.close()
+
+    compact(Lake(tmp_path / "lake"), tmp_path / "requests")
+
+    assert in_the_lake(tmp_path / "lake") == sorted([f"{ids[0]}.0", ids[1]])
+    (request,) = Lake(tmp_path / "lake").read(requests_table("late")).to_dicts()
+    assert json.loads(request["body"])["feature.carrier"] == "\ud800"
+
+
 def test_two_at_once_bring_each_record_once(tmp_path: Path) -> None:
     ids = write_log(tmp_path / "requests", 40)
     together = threading.Barrier(3)

@@ -358,16 +358,45 @@ def test_a_plain_body_that_mlflow_answered_is_a_prediction_and_any_other_a_reque
     ]  # fmt: skip
 
 
-def test_a_feature_that_is_no_number_is_not_read_back_as_a_gap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [None, Asked(5, [(1, 2)])], ids=["alone", "with its key"])
+def test_a_feature_that_is_no_number_is_not_read_back_as_a_gap(tmp_path: Path, asked: Asked | None) -> None:
     log = log_in(tmp_path)
 
-    log.answered(served(id="Int64"), [(float("nan"), None), ("a", "b")], ANSWER, Asked(5, [(1, 2)]))
+    log.answered(served(id="Int64"), [(float("nan"), None), ("a", "b")], ANSWER, asked)
+    log.answered(served(id="Int64"), [(float("inf"), float("-inf")), ("a", "b")], ANSWER, asked)
     log.close()
 
-    first, second = read_all(tmp_path)[0].predictions
+    first, second, third, fourth = read_all(tmp_path)[0].predictions
     assert first["feature.distance"] != first["feature.distance"]
     assert second["feature.distance"] is None
-    assert (first["as_of"], first["id"]) == (5, 1)
+    assert (third["feature.distance"], fourth["feature.distance"]) == (float("inf"), float("-inf"))
+    assert asked is None or (first["as_of"], first["id"]) == (5, 1)
+
+
+ODD_CALLS = [
+    (b'{"dataframe_split": {"columns": [{"a": 1}], "data": [[1]]}}', b'{"predictions": [1.0]}'),
+    (b'{"dataframe_split": {"columns": [["a"]], "data": [[1]]}}', b'{"predictions": [1.0]}'),
+    (b'{"dataframe_records": [{"a": %b}]}' % (b"[" * 5_000 + b"]" * 5_000), b'{"predictions": [1.0]}'),
+    (b'{"dataframe_records": [{"a": 1}]}', b'{"predictions": [%b]}' % (b"9" * 400)),
+    (b'{"dataframe_records": [{"a": 1}]}', b'{"predictions": %b}' % (b"[" * 5_000 + b"]" * 5_000)),
+    (b'{"dataframe_split": {"columns": ["distance", "carrier"], "data": []}}', b'{"predictions": []}'),
+]
+
+
+@pytest.mark.parametrize("redacted", [(), ("passenger",)], ids=["in full", "redacted"])
+def test_a_call_that_is_too_odd_to_be_a_prediction_is_kept_as_a_request(
+    tmp_path: Path, redacted: tuple[str, ...]
+) -> None:
+    anything = Served("late flights/ü", 3, 7, "", Tier.MLFLOW, (), None, None, None, ())  # type: ignore[arg-type]
+    log = log_in(tmp_path, redacted=redacted)
+
+    for body, answer in ODD_CALLS:
+        log.undecoded(anything, Undecoded("application/json", body, 200, answer))
+    log.close()
+
+    (read,) = read_all(tmp_path)
+    assert (len(read.predictions), len(read.requests), read.torn) == (0, len(ODD_CALLS), 0)
+    assert [row["answer"] for row in read.requests] == [answer.decode() for _, answer in ODD_CALLS]
 
 
 def test_a_last_line_that_a_power_cut_tore_is_counted_and_the_others_are_read(tmp_path: Path) -> None:
