@@ -14,7 +14,7 @@ from mlflow_plugins.deployment.encoding import encode
 from mlflow_plugins.deployment.routes import Routes
 from mlflow_plugins.deployment.served import Served
 from mlflow_plugins.deployment.tensors import DATATYPES, read_request, write_answer
-from mlflow_plugins.errors import ClientGoneError, RequestNotLoggedError, TensorError
+from mlflow_plugins.errors import ClientGoneError, QuestionError, RequestNotLoggedError, TensorError
 
 HEAD_LENGTH = b"inference-header-content-length"
 SERVER = {"name": "incumbent", "version": "2", "extensions": ["binary_tensor_data"]}
@@ -92,7 +92,7 @@ async def _infer(application: Application, served: Served, scope: Scope, receive
         await _answer(application, served, (scope, body), receive, send)
     except ClientGoneError:
         return
-    except TensorError as error:
+    except (TensorError, QuestionError) as error:  # of a question it has the moment only, in a header
         await _error(send, 400, str(error), served.headers)
     except TimeoutError:
         await _error(send, 504, "The model took too long.", served.headers)

@@ -174,12 +174,15 @@ def moment(text: str) -> datetime:
     """A moment with a zone.
 
     Raises:
-        ValueError: it is none, or has no zone.
+        ValueError: it is none, has no zone, or lies outside of the years 1 to 9999 of UTC.
     """
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is not in the years 1 to 9999 of UTC") from error
 
 
 def parse(questions: Sequence[dict[str, Any]], parsers: Parsers) -> None:

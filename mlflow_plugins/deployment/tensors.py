@@ -80,8 +80,8 @@ def read_request(
     names = [column.name for column in columns]
     if head_length is not None and not head_length.isdigit():
         raise TensorError(f"Inference-Header-Content-Length is {head_length.decode('latin-1')!r}.", names)
-    end = len(body) if head_length is None else int(head_length)
     try:
+        end = len(body) if head_length is None else int(head_length)
         request = _decode(body[:end])
         values = _values(request.inputs, body[end:], columns)
     except (msgspec.MsgspecError, ValueError, OverflowError, struct.error, RecursionError) as error:

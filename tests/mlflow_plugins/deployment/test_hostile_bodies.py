@@ -69,7 +69,7 @@ def test_tensors_of_any_kind_are_answered_or_refused(both, request_):
 
 
 @FEW
-@given(st.binary(max_size=120), st.integers(0, 400) | st.sampled_from(["-1", "x", "1e3", "٣"]))
+@given(st.binary(max_size=120), st.integers(0, 400) | st.sampled_from(["-1", "x", "1e3", "٣", "9" * 5000]))
 def test_bytes_after_the_json_are_measured(both, tail, length):
     size = len(tail)
     tensor = {"datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": size}}

@@ -18,6 +18,7 @@ from asking import Request, ask, split
 from server_process import Running, running
 
 import mlflow_plugins.deployment.logged_answers as logged_answers
+from mlflow_plugins.deployment.completion import AS_OF
 from mlflow_plugins.deployment.loading import load_served
 from mlflow_plugins.deployment.options import ServerOptions
 from mlflow_plugins.request_log.options import LogOptions
@@ -58,6 +59,14 @@ ROW = split(["distance", "carrier", "dep hour"], [[719.5, "UA", 7.0], [None, Non
 OTHER_ORDER = split(["carrier", "dep hour", "distance"], [["UA", 7.0, 719.5]])
 
 
+INFER = "/v2/models/late-flights/infer"
+TENSORS = [
+    {"name": "distance", "datatype": "FP64", "shape": [1], "data": [719.5]},
+    {"name": "carrier", "datatype": "BYTES", "shape": [1], "data": ["UA"]},
+    {"name": "dep hour", "datatype": "FP64", "shape": [1], "data": [7.0]},
+]
+
+
 async def answers_of(made, *bodies: bytes):
     return [await ask(made, Request(body)) for body in bodies]
 
@@ -86,20 +95,28 @@ def test_every_answer_names_its_record_and_the_record_holds_what_was_answered(lo
 
 def test_the_open_inference_protocol_is_logged_like_the_rest(logging_application, tmp_path):
     made, log = logging_application
-    inputs = [
-        {"name": "distance", "datatype": "FP64", "shape": [1], "data": [719.5]},
-        {"name": "carrier", "datatype": "BYTES", "shape": [1], "data": ["UA"]},
-        {"name": "dep hour", "datatype": "FP64", "shape": [1], "data": [7.0]},
-    ]
-    body = json.dumps({"inputs": inputs}).encode()
+    body = json.dumps({"inputs": TENSORS}).encode()
 
-    answer = asyncio.run(ask(made, Request(body, path="/v2/models/late-flights/infer")))
+    answer = asyncio.run(ask(made, Request(body, path=INFER)))
     log.close()
 
     ((row,),) = [read.predictions for read in read_log(tmp_path / "requests")]
     assert row["prediction_id"] == f"{answer.ours['x-incumbent-request-id']}.0"
     assert row["prediction"] == answer.json()["outputs"][0]["data"][1]
     assert (row["feature.distance"], row["feature.carrier"]) == (719.5, "UA")
+
+
+@pytest.mark.parametrize("moment", [b"garbage", b"0001-01-01T00:00:00+01:00", b"9999-12-31T23:59:59-01:00"])
+def test_a_moment_that_is_none_is_the_clients_error_at_every_address(logging_application, moment):
+    made, log = logging_application
+    asked = ((AS_OF, moment),)
+    tensors = Request(json.dumps({"inputs": TENSORS}).encode(), path=INFER, headers=asked)
+
+    answers = [asyncio.run(ask(made, request)) for request in (Request(ROW, headers=asked), tensors)]
+    log.close()
+
+    assert [answer.status for answer in answers] == [422, 400]
+    assert [moment.decode() in answer.body.decode() for answer in answers] == [True, True]
 
 
 def test_an_answer_that_cannot_be_logged_is_503_and_the_server_is_not_ready(logging_application, tmp_path):
