@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from prefect.client.schemas.objects import FlowRun, State
@@ -22,7 +23,7 @@ from flows.model import Model
 from flows.places import places_of
 from flows.steps import Step
 from flows.wiring import Loop, current_loop
-from lifecycle.alerts import HEALTH, VALIDATION, Alert, Symptom, alerts_of, symptoms_of
+from lifecycle.alerts import FLOW, HEALTH, VALIDATION, Alert, Symptom, alerts_of, symptoms_of
 from lifecycle.evidence import Evidence
 from lifecycle.moments import Window, parse_moment
 
@@ -67,18 +68,27 @@ def _of_failure(name: str, state: State[Any]) -> Iterator[Symptom]:
             yield Symptom(VALIDATION, place, f"refused: {error.problem}")
         return
     told = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(state.message)
-    yield Symptom(HEALTH, f"flow {name}", told)
+    yield Symptom(HEALTH, f"{FLOW}{name}", told)
 
 
 def told_before(loop: Loop, model: Model, as_of: datetime) -> set[str]:
     """Places that were seen in this window or those just before, also where the run failed afterwards."""
     every = loop.policy_of(model).every
-    notes = [loop.journal.finished(_note(model, as_of - every * back)) for back in range(_MEMORY + 1)]
-    return {place for note in notes if note for place in json.loads(note)}
+    moments = [as_of - every * back for back in range(_MEMORY + 1)]
+    return {place for moment in moments for note in _notes(loop, model, moment) for place in json.loads(note)}
 
 
-def _note(model: Model, as_of: datetime) -> str:
-    return step_key("told", model, as_of)
+def _notes(loop: Loop, model: Model, as_of: datetime) -> Iterator[str]:
+    """What was noted at a moment, once a run: one that failed is tried again, and sees something else."""
+    for number in count():
+        noted = loop.journal.finished(_note(model, as_of, number))
+        if noted is None:
+            return
+        yield noted
+
+
+def _note(model: Model, as_of: datetime, number: int) -> str:
+    return step_key(f"told {number}" if number else "told", model, as_of)
 
 
 def send(loop: Loop, alerts: Sequence[Alert], links: Mapping[str, str]) -> list[str]:
@@ -92,5 +102,9 @@ def send(loop: Loop, alerts: Sequence[Alert], links: Mapping[str, str]) -> list[
 
 def note(loop: Loop, model: Model, as_of: datetime, seen: Sequence[Symptom]) -> None:
     """Note what was seen where somebody was told, so that it is known in the windows after."""
-    if loop.tell_owner is not None and seen:
-        loop.journal.finish(_note(model, as_of), json.dumps(sorted({one.place for one in seen})))
+    if loop.tell_owner is None:
+        return
+    notes = list(_notes(loop, model, as_of))
+    fresh = {one.place for one in seen}.difference(*map(json.loads, notes))
+    if fresh:
+        loop.journal.finish(_note(model, as_of, len(notes)), json.dumps(sorted(fresh)))

@@ -20,6 +20,8 @@ VALIDATION, FRESHNESS, SKEW, DRIFT = "validation", "freshness", "skew", "drift"
 PERFORMANCE, HEALTH = "performance", "health"
 MODEL_PLACES = MODEL_COLUMNS | {"performance"}
 """Where consequences are seen."""
+FLOW, SERVER, STEP = "flow ", "server ", "step "
+"""How the places of parts of the system begin; no source has a name with a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def alerts_of(evidence: Evidence, owner: str, symptoms: Sequence[Symptom], known
     """
     causes = [one for one in symptoms if one.place not in MODEL_PLACES]
     consequences = [one for one in symptoms if one.place in MODEL_PLACES]
-    if not causes and known - MODEL_PLACES:
+    if not causes and any(_may_explain_the_model(place) for place in known):
         return ()  # what is seen at the model follows from a cause that was told before
     groups = [[one for one in causes if one.origin == origin] for origin in dict.fromkeys(one.origin for one in causes)]
     found = []
@@ -145,3 +147,8 @@ def alerts_of(evidence: Evidence, owner: str, symptoms: Sequence[Symptom], known
         if new:
             found.append(Alert(evidence.model, owner, evidence.as_of, places, (*new, *more)))
     return tuple(found)
+
+
+def _may_explain_the_model(place: str) -> bool:
+    """Whether it lies in the data: a slow step or a flow that failed makes no answer worse."""
+    return place not in MODEL_PLACES and not place.startswith((FLOW, SERVER, STEP))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lifecycle.alerts import HEALTH, Symptom
+from lifecycle.alerts import HEALTH, SERVER, STEP, Symptom
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def symptoms_of_health(health: SystemHealth) -> Iterable[Symptom]:
             told = (
                 f"took {step.seconds:.3g} s; half of its {step.earlier} runs before took less than {step.usual:.3g} s"
             )
-            yield Symptom(HEALTH, f"step {step.step}", f"{told}, and up to {step.limit:.3g} s would be usual")
+            yield Symptom(HEALTH, f"{STEP}{step.step}", f"{told}, and up to {step.limit:.3g} s would be usual")
     for server in health.servers:
         if server.problem:
-            yield Symptom(HEALTH, f"server {server.server}", server.problem)
+            yield Symptom(HEALTH, f"{SERVER}{server.server}", server.problem)

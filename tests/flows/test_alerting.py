@@ -119,6 +119,20 @@ def test_a_run_that_fails_is_told_by_its_error(tmp_path: Path, small_loop: Small
     assert inbox[0][0].symptoms[0].told.startswith("FileNotFoundError: ")
 
 
+def test_what_each_try_of_a_failing_window_saw_is_told_once(tmp_path: Path, small_loop: Small) -> None:
+    model = str(write_small_model(tmp_path, SHAPE))
+    with watched_by(small_loop, model) as (_, inbox):
+        changed(tmp_path, 6, pl.col("signal") * 1000)
+        with pytest.raises(BatchRefusedError):
+            watch(model, iso(week(7)))
+        (tmp_path / "questions.parquet").unlink()
+        for moment in (week(7), week(7), week(8)):
+            with pytest.raises(FileNotFoundError):
+                watch(model, iso(moment))
+
+    assert inbox.titles == ["small: questions.signal (validation)", "small: flow watch (health)"]
+
+
 def test_without_somebody_to_tell_nothing_is_told_nor_noted(tmp_path: Path, small_loop: Small) -> None:
     model = str(write_small_model(tmp_path, SHAPE))
     with watched_by(small_loop, model) as (loop, inbox):

@@ -118,6 +118,15 @@ def test_consequences_are_a_cause_of_their_own_only_where_none_is_known() -> Non
     assert titles(worse, worse) == []
 
 
+@pytest.mark.parametrize("place", ["flow watch", "server http://127.0.0.1:5000", "step monitor"])
+def test_a_part_of_the_system_that_was_told_before_does_not_hide_that_the_model_became_worse(place: str) -> None:
+    seen = symptoms_of(replace(QUIET, performance=performance(0.18, 0.21)), MADE_OF)
+
+    (alert,) = alerts_of(QUIET, "ops@example.com", seen, {place, "prediction"})
+
+    assert alert.places == ("performance",)
+
+
 @pytest.mark.parametrize(
     ("metric", "low", "high", "told"),
     [
