@@ -10,13 +10,13 @@ from typing import assert_never
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.evidence import noted_evidence
+from flows.evidence import noted_evidence, windows_decided
 from flows.model import Model
 from flows.promote import promote
 from flows.results import Result
 from flows.steps import Step, carry_out, run_name
 from lifecycle.actions import Action, Freeze, Hold, Promote, Retrain, Rollback
-from lifecycle.decisions import WINDOW, Decision, Links
+from lifecycle.decisions import CHALLENGER, WINDOW, Decision, Links
 from lifecycle.evidence import ChallengerFacts, Evidence
 from lifecycle.moments import iso
 from lifecycle.ports import Ledger
@@ -51,7 +51,7 @@ def _decide_on_challenger(step: Step) -> Result:
     facts = from_plain(ChallengerFacts, Result.from_json(noted).facts["_challenger"])
     evidence = replace(noted_evidence(step.loop, step.model, step.as_of), challenger=facts)
     action = step.loop.policy_of(step.model).decide(evidence)
-    return _settle(step, f"challenger:{facts.version}", evidence, action)
+    return _settle(step, f"{CHALLENGER}{facts.version}", evidence, action)
 
 
 def earlier_evidence(ledger: Ledger, model: Model, evidence: Evidence) -> Sequence[Evidence]:
@@ -61,8 +61,7 @@ def earlier_evidence(ledger: Ledger, model: Model, evidence: Evidence) -> Sequen
 
 def evidence_before(ledger: Ledger, model: Model, as_of: datetime) -> Sequence[Evidence]:
     """The evidence of the windows before a moment, newest first, as it was recorded then."""
-    past = [d for d in ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < as_of]
-    return [decision.evidence for decision in reversed(past)]
+    return [decision.evidence for decision in reversed(windows_decided(ledger, model, before=as_of))]
 
 
 def _settle(step: Step, stage: str, evidence: Evidence, action: Action) -> Result:

@@ -16,9 +16,10 @@ from flows.model import Model
 from flows.results import Result
 from flows.wiring import Loop, Reign
 from lifecycle.actions import Retrain
-from lifecycle.decisions import WINDOW
+from lifecycle.decisions import CHALLENGER, WINDOW, Decision
 from lifecycle.evidence import ChampionFacts, Comparison, DriftFinding, Evidence, IngestFacts, Performance
 from lifecycle.moments import Window, parse_moment
+from lifecycle.ports import Ledger
 from lifecycle.records import from_plain
 from monitoring.labels import LabelState, coverage, label_delay_p95
 from monitoring.performance import realised
@@ -63,14 +64,20 @@ def last_training(loop: Loop, model: Model, as_of: datetime) -> datetime | None:
     started = [
         decision.as_of
         for decision in loop.ledger.decisions(model.name)
-        if decision.as_of < as_of and (isinstance(decision.action, Retrain) or decision.stage != WINDOW)
+        if decision.as_of < as_of and (isinstance(decision.action, Retrain) or decision.stage.startswith(CHALLENGER))
     ]
     return max(started, default=None)
 
 
+def windows_decided(ledger: Ledger, model: Model, *, before: datetime) -> Sequence[Decision]:
+    """Decisions on the windows before a moment, oldest window first, whenever they were made: runs may overtake."""
+    past = [d for d in ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < before]
+    return sorted(past, key=lambda decision: decision.as_of)
+
+
 def earlier_findings(loop: Loop, model: Model, champion: Reign, as_of: datetime) -> Sequence[Sequence[DriftFinding]]:
     """Findings of the windows before under the same champion, oldest first, as they were recorded."""
-    past = [d for d in loop.ledger.decisions(model.name) if d.stage == WINDOW and d.as_of < as_of]
+    past = windows_decided(loop.ledger, model, before=as_of)
     return [d.evidence.drift for d in past if d.epoch == champion.epoch.epoch and d.evidence.drift]
 
 

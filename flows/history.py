@@ -64,7 +64,7 @@ def _row(one: Evidence) -> Mapping[str, Any]:
         "version": one.champion.version if one.champion else None,
         seen.metric if seen else "performance": str(seen.estimate) if seen and seen.estimate else "unknown",
         "labels": f"{seen.coverage.share:.0%}" if seen else "none",
-        "drifted": ", ".join(finding.column for finding in one.drifted) or "none",
+        "drifted": ", ".join(finding.column for finding in one.drifted) or ("none" if one.drift_known else "unknown"),
         "anomalies": sum(len(facts.anomalies) for facts in one.ingested),
         "quarantined": sum(facts.quarantined for facts in one.ingested),
     }

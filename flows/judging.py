@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import StatisticsError
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from lifecycle.evidence import Comparison, Estimate
 from lifecycle.worth import Calibration
 from mlflow_plugins.loader import LoadedModel
 from modeling.calibration import calibration_interval, calibration_line
-from modeling.errors import ModelingError, TooFewBlocksError, UndefinedMetricError
+from modeling.errors import ModelingError, PredictionError, TooFewBlocksError, UndefinedMetricError
 from modeling.evaluation import Resampling, block_interval, paired_interval
 from modeling.metrics import losses
 from modeling.metrics import value as metric_value
@@ -30,7 +31,10 @@ def interval(model: Model) -> Callable[[str, ArrayLike, ArrayLike, ArrayLike], E
     """The block bootstrap with the model's seed, as monitoring takes it."""
 
     def estimate(metric: str, y: ArrayLike, p: ArrayLike, blocks: ArrayLike) -> Estimate:
-        return block_interval(metric, y, p, blocks, Resampling(seed=model.seed))
+        try:
+            return block_interval(metric, y, p, blocks, Resampling(seed=model.seed))
+        except PredictionError as error:  # answers or labels that are no numbers: unknown, and no end of the monitoring
+            raise StatisticsError(str(error)) from error
 
     return estimate
 
@@ -46,9 +50,14 @@ def paired_estimate(
 
 
 def paired(model: Model, rows: pl.DataFrame, version: int, other: LoadedModel) -> Comparison | None:
-    """The stored predictions against another version's on the same labelled rows, by independent block."""
-    y = rows["label"].cast(pl.Float64).to_numpy()
-    theirs = other.predict(stored_input(rows, model))
+    """The stored predictions against another version's on the same labelled rows, by independent block.
+
+    None where they cannot be compared: too few blocks, one class only, or a version that takes other features.
+    """
+    y, seen = rows["label"].cast(pl.Float64).to_numpy(), stored_input(rows, model)
+    if not set(other.columns) <= set(seen.columns):
+        return None  # it takes a feature that the model file has no more
+    theirs = other.predict(seen)
     blocks = block_numbers(rows["as_of"], model.block).to_numpy()
     difference = paired_estimate(model.gate.metric, y, (rows["prediction"].to_numpy(), theirs), blocks, model.seed)
     if difference is None:

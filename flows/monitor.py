@@ -181,7 +181,8 @@ def log_series(step: Step, champion: Reign, evidence: Evidence, seen: Mapping[st
         seen: what the window itself looked like, beside what the evidence says of it.
     """
     values = {f"drift.{finding.column}": finding.score for finding in evidence.drift if finding.score is not None}
-    values["drift_share"] = evidence.drift_share
+    if evidence.drift_known:
+        values["drift_share"] = evidence.drift_share
     values |= {f"skew.{one.feature}": one.share for one in evidence.skew if one.checked}
     watched_now = evidence.performance
     if watched_now and watched_now.estimate:
@@ -205,11 +206,10 @@ def window_number(window: Window, champion: Reign) -> int:
 
 def told(evidence: Evidence, metric: str) -> dict[str, object]:
     """Evidence in a few lines."""
-    drifted = [finding.named for finding in evidence.drifted]
     seen = evidence.performance
     return {
         "version": evidence.champion.version if evidence.champion else None,
-        "drifted": f"{len(drifted)} of {len(evidence.drift)}" + (f": {', '.join(drifted)}" if drifted else ""),
+        "drifted": drift_told(evidence),
         **({"taken together": "; ".join(one.told for one in evidence.joint)} if evidence.joint else {}),
         "performance": f"{seen.metric} {seen.estimate}" if seen and seen.estimate else "unknown",
         "labels": f"{seen.coverage.labelled} of {seen.coverage.asked}, {seen.coverage.waiting} waiting"
@@ -219,3 +219,12 @@ def told(evidence: Evidence, metric: str) -> dict[str, object]:
         **({"skewed": [one.feature for one in evidence.skew if one.differing]} if evidence.skew else {}),
         "stale": [facts.source for facts in evidence.ingested if facts.stale],
     }
+
+
+def drift_told(evidence: Evidence) -> str:
+    """What drifted, by name; that a window without rows cannot tell is told as well."""
+    if not evidence.drift_known:
+        return "unknown: no column could be compared"
+    drifted = [finding.named for finding in evidence.drifted]
+    told = f"{len(drifted)} of {len(evidence.drift)}" + (f": {', '.join(drifted)}" if drifted else "")
+    return told + (f"; unknown: {', '.join(evidence.undecided)}" if evidence.undecided else "")

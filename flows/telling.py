@@ -65,7 +65,7 @@ def tell(ledger: Ledger, model: str, what: str) -> Result:
 
 
 def _about_version(ledger: Ledger, model: str, what: str) -> Decision | None:
-    if not what.isdigit() or len(what) > 8:
+    if not what.isdecimal() or len(what) > 8:
         return None
     about = [d for d in ledger.decisions(model) if d.evidence.challenger and d.evidence.challenger.version == int(what)]
     if not about:

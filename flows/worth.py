@@ -50,8 +50,8 @@ _METRICS = {"binary": ("auc", "accuracy", "brier", "log_loss"), "regression": ("
 
 
 def labelled(model: Model, rows: pl.DataFrame) -> LabelledRows | None:
-    """The rows whose label is there and whose prediction is a number; none where there is no row."""
-    usable = pl.col("label").is_not_null() & pl.col("prediction").is_finite()
+    """The rows whose label is there, where both label and prediction are numbers; none where there is no row."""
+    usable = pl.col("label").cast(pl.Float64).is_finite() & pl.col("prediction").is_finite()
     known = rows.filter(usable) if rows.height else rows
     if not known.height:
         return None

@@ -17,7 +17,9 @@ from lifecycle.moments import iso
 from lifecycle.records import to_bytes, to_plain
 
 WINDOW = "window"
-"""Stage of a decision on one window's evidence; a decision on a challenger is `challenger:<version>`."""
+"""Stage of a decision on one window's evidence."""
+CHALLENGER = "challenger:"
+"""How the stage of a decision on a challenger begins; its version follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,16 @@ class Evidence:
         return look_first(self.drift)
 
     @property
+    def undecided(self) -> tuple[str, ...]:
+        """Columns of which the decision rule cannot tell whether they drifted."""
+        return tuple(finding.column for finding in self.drift if finding.drifted is None)
+
+    @property
+    def drift_known(self) -> bool:
+        """Whether it can tell of any: an empty window is not one without drift."""
+        return len(self.undecided) < len(self.drift)
+
+    @property
     def drift_share(self) -> float:
         """Share of the columns that drifted; 0 without findings."""
         return len(self.drifted) / len(self.drift) if self.drift else 0.0

@@ -78,8 +78,8 @@ class Drifted(Condition):
     def examine(self, evidence: Evidence, earlier: Sequence[Evidence], *, against: Against, min_labels: int) -> Finding:
         if self.share is not None:
             return self._far(evidence, self.share)
-        unknown = [finding.column for finding in evidence.drift if finding.drifted is None]
-        if len(unknown) == len(evidence.drift):
+        unknown = evidence.undecided
+        if not evidence.drift_known:
             return Finding(None, "drift unknown: no column could be compared")
         drifted = [f"{finding.column}: {finding.reason}" for finding in evidence.drifted]
         text = f"{len(drifted)} of {len(evidence.drift)} columns drifted"
@@ -121,7 +121,7 @@ class Worse(Condition):
         text = f"{metric} {estimate} against {gate_value:.4f} at the gate"
         if lower_is_better(metric):
             return Finding(estimate.low > gate_value * (1 + self.share), text)
-        return Finding(estimate.high < gate_value * (1 - self.share), text)
+        return Finding(estimate.high < gate_value - self.share * abs(gate_value), text)
 
     def _than_previous(self, comparison: Comparison | None, min_labels: int) -> Finding:
         if comparison is None:

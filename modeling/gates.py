@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.evidence import Estimate, Verdict
 from lifecycle.gates import Gate
 from modeling.calibration import calibration_difference, expected_calibration_error
 from modeling.evaluation import Resampling, block_interval, paired_interval
+from modeling.metrics import PROBABILITIES
 from modeling.slices import judge_slices, slices_of
 from modeling.tasks import Floats
 from modeling.training import EvaluationRows
@@ -111,7 +111,7 @@ def _gain_text(trial: Trial, gain: Estimate) -> str:
 
 def _calibration(trial: Trial) -> Verdict:
     rows = trial.rows
-    if not np.isin(rows.y, (0.0, 1.0)).all():
+    if trial.gate.metric not in PROBABILITIES:  # numbers may all be 0 and 1 as well
         return Verdict("calibration", True, "not a probability, so not checked")
     error = expected_calibration_error(rows.y, rows.challenger)
     if rows.champion is None:

@@ -22,7 +22,7 @@ _ROW_LOSSES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "mae": lambda y, p: np.abs(p - y),
     "rmse": lambda y, p: (p - y) ** 2,
 }
-_PROBABILITIES = frozenset({"brier", "log_loss", "auc", "accuracy"})
+PROBABILITIES = frozenset({"brier", "log_loss", "auc", "accuracy"})
 
 
 def _apart(p: Floats) -> tuple[Floats, Floats]:
@@ -57,7 +57,7 @@ def checked(metric: str, y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
     unusable = int((~np.isfinite(labels) | ~np.isfinite(answers)).sum())
     if unusable:
         raise PredictionError(metric, f"{unusable} of {labels.size} rows have a null or infinite label or prediction")
-    if metric in _PROBABILITIES and labels.size and not (answers.min() >= 0 and answers.max() <= 1):
+    if metric in PROBABILITIES and labels.size and not (answers.min() >= 0 and answers.max() <= 1):
         raise PredictionError(
             metric, f"probabilities are needed, and they lie from {answers.min():g} to {answers.max():g}"
         )

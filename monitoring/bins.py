@@ -7,6 +7,7 @@ categories are its most frequent categories, and one for all others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -24,7 +25,8 @@ class NumberBins:
     """Bins `(edge, next edge]`, and one below the first edge and one above the last.
 
     Attributes:
-        edges: ascending; the first lies just below the least value of the reference, the last is its greatest.
+        edges: ascending; the first lies just below the least value of the reference (where there is a number below it),
+            the last is its greatest.
         centre: median of the reference, from which moments are taken.
     """
 
@@ -37,9 +39,9 @@ class NumberBins:
         if not ascending.size:
             return cls((), 0.0)
         ranks = -(-np.arange(1, NUMBER_BINS + 1) * ascending.size // NUMBER_BINS) - 1
-        edges = np.unique(ascending[ranks])
-        below = np.nextafter(ascending[0], -np.inf)
-        return cls((float(below), *edges.tolist()), float(ascending[ascending.size // 2]))
+        below = max(math.nextafter(ascending[0], -math.inf), -np.finfo(np.float64).max)
+        edges = np.unique([below, *ascending[ranks]]) + 0.0  # no zero has a sign
+        return cls(tuple(edges.tolist()), float(ascending[ascending.size // 2]) + 0.0)
 
     def counts(self, ascending: Floats) -> tuple[int, ...]:
         """How many of the finite ascending values lie in each bin."""

@@ -68,8 +68,15 @@ def numbers_of(column: pd.Series[Any]) -> NDArray[np.float64] | None:
 def counted_texts(column: pd.Series[Any]) -> dict[str, int]:
     """How often each non-null value of any other column occurs, as text, in alphabetical order."""
     codes, values = pd.factorize(column)
+    if column.dtype.kind in "Of" and not all(type(value) is str for value in values):
+        codes, values = pd.factorize(_as_texts(column))
     counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:].tolist()
     counted: dict[str, int] = {}
     for value, count in zip(values, counts, strict=True):
         counted[str(value)] = counted.get(str(value), 0) + count
     return dict(sorted(counted.items()))
+
+
+def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Each value as its own text: as values True and 1 are equal, and whichever comes first would stand for both."""
+    return column.astype(object).map(str, na_action="ignore")

@@ -8,6 +8,7 @@ rows of each cell, in this window and in those before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -100,7 +101,12 @@ def _of_numbers(
     found = DriftFinding(name, WASSERSTEIN, None, threshold, len(values), note, cells=cells)
     if note:
         return found, counts
-    distance = wasserstein(reference.values, values, reference.runs) / max(reference.std, _SMALLEST_NORM)
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = wasserstein(reference.values, values, reference.runs) / max(reference.std, _SMALLEST_NORM)
+    if not (math.isfinite(distance) and math.isfinite(reference.std)):
+        return replace(
+            found, note=f"values too large to be compared, up to {max(abs(values[0]), abs(values[-1])):.1e}"
+        ), counts
     note = _left_out(others[1], others[0], len(current), profile)
     return replace(found, score=distance, note=note), counts
 
@@ -129,7 +135,7 @@ def _of_texts(
     if note:
         return found, counts
     distance = jensen_shannon(reference.shares, {name: count / rows for name, count in counted.items()})
-    notes = [_left_out(nulls, 0, len(current), profile), _new_categories(counted, reference, rows)]
+    notes = [_left_out(nulls, 0, len(current), profile), _new_categories(counted, reference, profile)]
     return replace(found, score=distance, note="; ".join(filter(None, notes))), counts
 
 
@@ -158,9 +164,11 @@ def _left_out(nulls: int, infinities: int, rows: int, profile: NumberProfile | T
     return "; ".join(told)
 
 
-def _new_categories(counted: Mapping[str, int], reference: TextReference, rows: int) -> str:
-    """The most frequent categories that the reference has not, at most three."""
-    new = sorted((name for name in counted if name not in reference.shares), key=lambda name: -counted[name])
+def _new_categories(counted: Mapping[str, int], reference: TextReference, profile: TextProfile) -> str:
+    """The most frequent categories that the reference has not, at most three; its sample may lack rare ones."""
+    known = {*reference.shares, *profile.bins.categories, *(value for _, value, _ in profile.distinct.kept)}
+    new = sorted((name for name in counted if name not in known), key=lambda name: -counted[name])
+    rows = sum(counted.values())
     return "; ".join(f"new: {name!r}, {counted[name] / rows:.1%}" for name in new[:3])
 
 

@@ -104,8 +104,10 @@ def look(state: State, contrasts: Contrasts, cells: Floats) -> Sight:
     likeness = state.dispersion.likeness()
     # Windows that are alike repeat what the last one said; in the long run their sum varies by so much more.
     slowed = normal * np.sqrt((1 - likeness) / (1 + likeness))
-    evidence = gathered(state.evidence, slowed)
-    p = np.where(cells.sum(-1) > 0, _of_column(normal, contrasts.shares), np.nan)
+    seen = cells.sum(-1) > 0
+    # A window without rows tells nothing, also not that there is no drift.
+    evidence = np.where(seen[..., None, None], gathered(state.evidence, slowed), state.evidence)
+    p = np.where(seen, _of_column(normal, contrasts.shares), np.nan)
     e = (evidence.mean(-1) * contrasts.shares).sum(-1)
     return Sight(scores, p, adjusted(p), evidence, e)
 

@@ -105,7 +105,7 @@ def _of_evidence(evidence: Evidence) -> Iterator[Value]:
         yield "incumbent_source_anomalies", labels, float(len(facts.anomalies))
     for finding in evidence.drift:
         yield "incumbent_drift_score", {"column": finding.column}, finding.score
-    yield "incumbent_drift_share", {}, evidence.drift_share if evidence.drift else None
+    yield "incumbent_drift_share", {}, evidence.drift_share if evidence.drift_known else None
     if evidence.champion is not None:
         yield "incumbent_champion_version", {}, float(evidence.champion.version)
         yield "incumbent_gate_value", {}, evidence.champion.gate_value

@@ -29,6 +29,7 @@ SAMPLE = 5000
 MIN_ROWS = 200
 _TREES = 40
 _KEPT = 0.65  # share of the variance that the kept components explain, as NannyML chooses by default
+_FARTHEST = 1e100  # deviations
 _NOTHING = 1e-9  # an error of reconstruction below this is rounding
 
 
@@ -91,23 +92,27 @@ def _told_apart(scores: Floats, late: NDArray[np.bool_]) -> tuple[float, float]:
     return float(test.statistic) / (int(late.sum()) * int((~late).sum())), float(test.pvalue)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _reconstructed(there: Floats, here: Floats, categories: Sequence[int | None]) -> JointDrift:
     """Components are learned on one half of the reference, and the other half is what the window is compared with."""
     known = _filled(there, there, categories)
     learned_on, asked = known[::2], known[1::2]
     centre, spread = learned_on.mean(axis=0), learned_on.std(axis=0)
-    varying = spread > 0
+    varying = (spread > 0) & np.isfinite(spread)
     if varying.sum() < 2:
         note = f"{int(varying.sum())} columns vary in the reference, 2 needed"
         return JointDrift(RECONSTRUCTION, None, None, len(here), note)
-    standard = [
-        ((rows - centre) / np.where(varying, spread, 1.0))[:, varying]
-        for rows in (learned_on, asked, _filled(here, there, categories))
-    ]
+    windows = (learned_on, asked, _filled(here, there, categories))
+    standard = [_standard(rows[:, varying], centre[varying], spread[varying]) for rows in windows]
     kept = _components(standard[0])
     before, now = (_errors(rows, kept) for rows in standard[1:])
     apart = float(now.mean() - before.mean())
     return JointDrift(RECONSTRUCTION, apart, _by_chance(apart, before, now), len(here))
+
+
+def _standard(rows: Floats, centre: Floats, spread: Floats) -> Floats:
+    """Deviations from the centre; those that have no square among the doubles count as the farthest that has one."""
+    return np.clip((rows - centre) / spread, -_FARTHEST, _FARTHEST)
 
 
 def _filled(X: Floats, reference: Floats, categories: Sequence[int | None]) -> Floats:

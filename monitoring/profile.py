@@ -59,7 +59,7 @@ class NumberProfile:
             column.nulls,
             column.infinities,
             column.foreign,
-            extremes=(float(finite[0]), float(finite[-1])) if finite.size else None,
+            extremes=(float(finite[0]) + 0.0, float(finite[-1]) + 0.0) if finite.size else None,
             sums=power_sums(finite, bins.centre),
             distinct=distinct_numbers(finite),
         )

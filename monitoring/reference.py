@@ -35,7 +35,7 @@ class NumberReference:
 
     Attributes:
         values: the finite values of the sample, ascending.
-        std: their population standard deviation; 0 where there are none.
+        std: their population standard deviation; 0 where there are none, not finite where it leaves the doubles.
         cells: the cells of all rows.
         runs: the values' runs, where there are many values.
     """
@@ -148,7 +148,8 @@ def _compared_with(column: pd.Series[Any], profile: ColumnProfile) -> ColumnRefe
     """What is kept of a column of the sample, of the kind that it has in all rows."""
     if isinstance(profile, NumberProfile):
         values = SortedNumbers.of(column).finite
-        std = float(values.std()) if values.size else 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # a spread beyond all doubles is no spread to divide by
+            std = float(values.std()) if values.size else 0.0
         return NumberReference(values, std, Cells.of(profile), Runs.of(values))
     counted = counted_texts(column)
     rows = sum(counted.values())

@@ -17,6 +17,14 @@ def test_the_share_of_drifted_columns_counts_the_unknown_as_not_drifted(evidence
     assert evidence_of().drift_share == evidence_of().far_share == 0.0
 
 
+def test_drift_is_known_where_the_rule_can_tell_of_one_column_at_least(evidence_of, findings) -> None:
+    some, none = evidence_of(drift=findings(None, 0.0)), evidence_of(drift=findings(None, None))
+
+    assert (some.drift_known, some.undecided) == (True, ("c0",))
+    assert (none.drift_known, none.undecided) == (False, ("c0", "c1"))
+    assert not evidence_of().drift_known
+
+
 def test_what_drifted_is_told_causes_first_then_the_least_probable_then_the_larger_effect(
     evidence_of: Any, findings: Any
 ) -> None:

@@ -77,6 +77,14 @@ def test_worse_asks_for_the_whole_interval_past_the_gate_value(evidence_of, perf
     assert (ask(worse("5%"), auc), ask(worse("7%"), auc)) == (True, False)
 
 
+def test_worse_than_a_gate_value_below_zero_lies_further_below(evidence_of, performed) -> None:
+    champion = ChampionFacts(1, 1, "d1", -0.5, evidence_of().as_of)
+    above, below = (performed(low, high, metric="r2") for low, high in ((-0.51, -0.49), (-0.6, -0.53)))
+
+    assert ask(worse("5%"), evidence_of(champion=champion, performance=above)) is False
+    assert ask(worse("5%"), evidence_of(champion=champion, performance=below)) is True
+
+
 def test_worse_is_unknown_without_a_champion_an_estimate_or_enough_labels(evidence_of, performed) -> None:
     bad = performed(0.5, 0.6, labels=499)
     assert ask(worse("5%"), evidence_of(performance=bad)) is None

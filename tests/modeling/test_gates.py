@@ -57,6 +57,16 @@ def test_a_worse_challenger_fails_the_paired_test_whatever_its_bound():
     assert verdict("paired test", verdicts).estimate.high < 0
 
 
+def test_numbers_that_happen_to_be_0_and_1_are_no_probabilities():
+    numbers = rows(champion_noise=0.5)
+    counted = replace(numbers, challenger=numbers.y + 0.01, champion=numbers.y + 0.5)
+
+    verdicts = judge(Gate("mae"), counted)
+
+    assert verdict("calibration", verdicts).text == "not a probability, so not checked"
+    assert all(one.passed for one in verdicts)
+
+
 def test_an_equal_challenger_stays_out():
     both = rows(champion_noise=0.1, challenger_noise=0.1, seed=1)
 

@@ -1,4 +1,5 @@
 import io
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,13 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from lifecycle.evidence import Evidence
+from lifecycle.moments import Window
+from lifecycle.records import to_bytes
 from monitoring.drift import JENSEN_SHANNON, WASSERSTEIN, drift, jensen_shannon
 from monitoring.errors import UnreadableReferenceError
 from monitoring.reference import Reference
+
+NOW = datetime(2013, 3, 1, tzinfo=UTC)
 
 
 def by_column(findings):
@@ -158,6 +163,30 @@ def test_infinities_among_the_values_are_counted_and_are_drift(window):
     assert finding.drifted
 
 
+@pytest.mark.parametrize("change", [{"reference": 1e200}, {"current": 1e308}, {"current": -1e308, "reference": 1e308}])
+def test_values_too_large_to_be_compared_are_told_and_are_drift(window, change):
+    frames = {"reference": window(500), "current": window(500, seed=1)}
+    for name, value in change.items():
+        frames[name].loc[:200, "delay"] = value
+
+    findings = drift(Reference.of(frames["reference"]), frames["current"])
+
+    finding = by_column(findings)["delay"]
+    assert (finding.score, finding.drifted) == (None, True)
+    assert finding.note.startswith("values too large to be compared, up to ")
+    assert to_bytes(Evidence("m", NOW, Window(NOW, NOW), drift=findings))
+
+
+def test_a_category_that_the_reference_held_and_its_sample_missed_is_not_new(window):
+    reference, current = window(3000), window(500, seed=1)
+    reference.loc[0, "carrier"] = current.loc[0, "carrier"] = "rare"
+
+    sampled = Reference.of(reference, sample=300, seed=2)
+
+    assert "rare" not in set(sampled.frame["carrier"])
+    assert "new" not in by_column(drift(sampled, current))["carrier"].note
+
+
 def test_a_new_category_is_named(window):
     current = window(2000, seed=1)
     current.loc[:200, "carrier"] = "XX"
@@ -192,15 +221,9 @@ def test_a_category_never_seen_before_counts_as_drift(window):
 
 
 def test_findings_fit_into_evidence_as_canonical_bytes(window):
-    from datetime import UTC, datetime
-
-    from lifecycle.moments import Window
-    from lifecycle.records import to_bytes
-
-    now = datetime(2013, 3, 1, tzinfo=UTC)
     findings = drift(Reference.of(window(500)), window(500, seed=1).assign(delay=np.nan))
 
-    assert to_bytes(Evidence("m", now, Window(now, now), drift=findings))
+    assert to_bytes(Evidence("m", NOW, Window(NOW, NOW), drift=findings))
 
 
 def test_a_reference_that_is_read_back_finds_the_same(window, tmp_path):

@@ -67,6 +67,16 @@ def test_the_state_is_earlier_evidence_as_it_was_stored(window):
     assert drift(reference, windows[-1], earlier=stored) == found[-1]
 
 
+def test_windows_without_rows_tell_nothing_and_take_nothing_from_what_has_gathered(window):
+    reference, empty = Reference.of(window(3000)), window(0)
+    windows = [window(1000, seed=seed, shift=0.6) for seed in (1, 2, 3)]
+
+    before, *after = replayed(reference, [*windows, empty, empty])[2:]
+
+    assert [finding.e for finding in before] == [finding.e for finding in after[0]] == [f.e for f in after[1]]
+    assert {finding.drifted for findings in after for finding in findings} == {None}
+
+
 def test_a_small_drift_that_goes_on_is_found_once_enough_has_gathered(window):
     reference = Reference.of(window(20_000))
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.drift_findings import JointDrift
-from lifecycle.records import from_plain, to_plain
+from lifecycle.records import from_plain, to_bytes, to_plain
 from monitoring.drift import drift
 from monitoring.joint_drift import CLASSIFIER, RECONSTRUCTION, joint_drift
 from monitoring.reference import Reference
@@ -67,6 +67,17 @@ def test_a_column_that_is_gone_or_null_or_of_a_new_category_tells_the_window_fro
     assert found(reference, current.assign(wind=np.inf))[0].value == pytest.approx(1)
     renamed = current.assign(carrier=current["carrier"].replace("AA", "American"))
     assert found(reference, renamed)[0].value > 0.7
+
+
+@pytest.mark.parametrize("value", [1e200, -1e308])
+def test_values_whose_squares_are_no_doubles_are_far_away_and_still_told(value):
+    reference, current = rows_of(), rows_of(seed=1)
+    current.loc[:9, "wind"] = value
+    beyond = reference.assign(seats=np.where(reference.index < 9, value, reference["seats"]))
+
+    assert to_bytes(joint_drift(reference, current))
+    assert found(reference, current)[1].value > 1e90
+    assert found(beyond, current.assign(wind=0.0))[1].value is not None
 
 
 @pytest.mark.parametrize("rows", [0, 1, 199])

@@ -12,8 +12,10 @@ from monitoring.columns import SortedNumbers
 from monitoring.errors import LayoutMismatchError, UnreadableProfileError
 from monitoring.profile import NumberProfile, Profile, profile_of_reference
 
-numbers = st.lists(st.floats(width=64) | st.none(), max_size=60)
-texts = st.lists(st.sampled_from(["a", "b", "new", ""]) | st.none() | st.text(max_size=3), max_size=60)
+LARGEST = float(np.finfo(np.float64).max)
+numbers = st.lists(st.floats(width=64) | st.none() | st.sampled_from([0.0, -0.0, LARGEST, -LARGEST]), max_size=60)
+mixed = st.sampled_from(["a", "b", "new", "", True, 1, 1.0, "1", 0.0, -0.0])
+texts = st.lists(mixed | st.none() | st.text(max_size=3), max_size=60)
 
 
 def frame_of(values, names):
@@ -32,6 +34,7 @@ def test_two_windows_merged_are_the_window_of_both(values, names, more_values, m
 
     merged = Profile.of(first, LAYOUT) + Profile.of(second, LAYOUT)
 
+    assert merged.to_json() == Profile.of(pd.concat([second, first]), LAYOUT).to_json()
     assert merged == Profile.of(pd.concat([first, second]), LAYOUT)
     assert merged == Profile.of(second, LAYOUT) + Profile.of(first, LAYOUT)
 
@@ -39,10 +42,12 @@ def test_two_windows_merged_are_the_window_of_both(values, names, more_values, m
 @settings(max_examples=50, deadline=None)
 @given(numbers, texts)
 def test_a_profile_comes_back_from_its_text_and_equal_ones_are_equal_text(values, names):
-    profile = Profile.of(frame_of(values, names), LAYOUT)
+    frame = frame_of(values, names)
 
-    assert Profile.from_json(profile.to_json()) == profile
-    assert Profile.from_json(profile.to_json()).to_json() == profile.to_json()
+    for profile in (Profile.of(frame, LAYOUT), profile_of_reference(frame)):
+        assert Profile.from_json(profile.to_json()) == profile
+        assert Profile.from_json(profile.to_json()).to_json() == profile.to_json()
+    assert profile_of_reference(frame[::-1]).to_json() == profile_of_reference(frame).to_json()
 
 
 @settings(max_examples=200, deadline=None)
