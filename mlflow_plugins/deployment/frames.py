@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from mlflow_plugins.errors import UnusualValueError
 
 # Beyond this a double does not hold every integer, and MLflow's order of conversions matters.
 _EXACT = 2**53
+# pandas reads all texts of a column in the form of the first: 01/02/2013 is in February beside 13/02/2013, and in
+# January alone. Texts of this form mean the same in any company.
+_MOMENT = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-9]{2}([T ][0-9:.]*)?")
 
 
 def to_frame(columns: Sequence[Column], values: Sequence[Values]) -> pd.DataFrame:
@@ -64,6 +68,8 @@ def _texts(given: Values) -> Any:
 
 
 def _moments(given: Values) -> Any:
+    if not all(text is None or _MOMENT.fullmatch(text) for text in given):
+        return None
     try:
         parsed = pd.to_datetime(pd.Series(given, dtype=object))
     except (ValueError, OverflowError):

@@ -13,6 +13,8 @@ from hypothesis.extra.numpy import arrays
 from mlflow_plugins.deployment.columns import Column, Kind
 from mlflow_plugins.deployment.decoding import Decoder
 from mlflow_plugins.deployment.encoding import as_mlflow, encode
+from mlflow_plugins.deployment.frames import to_frame
+from mlflow_plugins.errors import UnusualValueError
 
 COLUMNS = (Column("a b", Kind.DOUBLE), Column("class", Kind.STRING))
 DECODER = Decoder(COLUMNS)
@@ -72,6 +74,14 @@ def test_the_names_may_be_spelled_in_any_way(spelling):
     body = b'{"dataframe_split": {"data": [[1, "x"]], "columns": %b}}' % spelling.encode()
 
     assert [DECODER.decode(body), DECODER.decode(body)] == [[(1.0,), ("x",)]] * 2
+
+
+@pytest.mark.parametrize("text", ["13/02/2013", "2013-13-02", "Feb 13 2013", "20130213", "now"])
+def test_a_moment_that_other_moments_of_a_batch_would_turn_is_left_to_mlflow(text):
+    with pytest.raises(UnusualValueError):
+        to_frame([Column("at", Kind.DATETIME)], [["2013-02-12", text]])
+    with pytest.raises(UnusualValueError):
+        to_frame([Column("at", Kind.DATETIME)], [[text, "01/02/2013"]])
 
 
 @pytest.mark.parametrize("spelling", ['["class", "a b"]', '["a b"]', '["a b", "class", "c"]', "[1, 2]", "null", "{}"])
