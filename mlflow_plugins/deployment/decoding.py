@@ -6,6 +6,7 @@ What does not fit the types exactly is nobody's error here: it is unusual, and M
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Union
 
@@ -30,6 +31,7 @@ _TYPES: dict[Kind, Any] = {
 _NUMPY_TYPES = {**_TYPES, Kind.STRING: str}
 _NUL = b"\\u0000"  # NumPy drops a NUL at the end of a text
 _KNOWN_SPELLINGS = 64
+_UNSPELLABLE = re.compile(r'["\\\x00-\x1f]')  # in a name, msgspec cannot look for it
 _astuple = msgspec.structs.astuple
 
 
@@ -97,16 +99,16 @@ def _envelope(columns: Sequence[Column]) -> type[msgspec.Struct]:
         [("data", _many(_row(columns))), ("columns", Raw), ("index", list[int] | None, None)],
         forbid_unknown_fields=True,
     )
-    # NumPy reads moments in its own way, so the two formats that it reads leave them to MLflow.
-    plain = not any(column.kind is Kind.DATETIME for column in columns)
-    formats = {
-        "dataframe_split": split,
-        "dataframe_records": _many(_record("Record", columns, _TYPES)),
-        "inputs": _record("Inputs", columns, {kind: _many(type_) for kind, type_ in _NUMPY_TYPES.items()}),
-        "instances": _many(_record("Instance", columns, _NUMPY_TYPES)),
-    }
+    formats: dict[str, Any] = {"dataframe_split": split, "dataframe_records": None, "inputs": None, "instances": None}
+    if not any(_UNSPELLABLE.search(column.name) for column in columns):
+        formats["dataframe_records"] = _many(_record("Record", columns, _TYPES))
+        # NumPy reads moments in its own way, so the two formats that it reads leave them to MLflow.
+        if not any(column.kind is Kind.DATETIME for column in columns):
+            lists = {kind: _many(type_) for kind, type_ in _NUMPY_TYPES.items()}
+            formats["inputs"] = _record("Inputs", columns, lists)
+            formats["instances"] = _many(_record("Instance", columns, _NUMPY_TYPES))
     fields = [
-        (name, Union[type_, UnsetType] if plain or name.startswith("dataframe") else UnsetType, UNSET)  # noqa: UP007  # the types are made here
+        (name, UnsetType if type_ is None else Union[type_, UnsetType], UNSET)  # noqa: UP007  # the types are made here
         for name, type_ in formats.items()
     ]
     return msgspec.defstruct("Body", fields, forbid_unknown_fields=True)

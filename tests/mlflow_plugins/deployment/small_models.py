@@ -20,6 +20,9 @@ from mlflow_plugins.models import GOLDEN, MANIFEST, ModelPackage, golden_of, sav
 from modeling.tasks import Task
 
 
+ODDLY_NAMED = 'the "m" \\ m\n'
+
+
 @dataclass(frozen=True)
 class Small:
     """A stored model, and rows that fit its signature."""
@@ -94,15 +97,15 @@ def every_kind(folder: Path) -> Small:
 
 
 def frames_out(folder: Path) -> Small:
-    """A model of another origin that answers a frame with text and numbers, for integers only."""
+    """A model of another origin that answers a frame with text and numbers, for integers of which one is oddly named."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    frame = pd.DataFrame({"l": np.arange(9), "m": np.arange(9) * 3})
+    frame = pd.DataFrame({"l": np.arange(9), ODDLY_NAMED: np.arange(9) * 3})
     mlflow.pyfunc.save_model(
         str(folder), python_model=Frames(), input_example=frame.head(3), pip_requirements=[],
-        signature=ModelSignature(Schema([ColSpec("long", "l"), ColSpec("long", "m")])),
+        signature=ModelSignature(Schema([ColSpec("long", "l"), ColSpec("long", ODDLY_NAMED)])),
     )  # fmt: skip
     return Small(StoredModel(model="frames-out", version=1, folder=str(folder), digest=None, tier=Tier.TYPED), frame)
 
@@ -119,6 +122,20 @@ def centred(folder: Path) -> Small:
         signature=ModelSignature(Schema([ColSpec("double", "d")])),
     )  # fmt: skip
     return Small(StoredModel(model="centred", version=1, folder=str(folder), digest=None), frame)
+
+
+def filled(folder: Path) -> Small:
+    """A model of another origin in which the other rows decide about a row that lacks a value, and no others."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    frame = pd.DataFrame({"d": [0.5, 1.25, 3.0, 7.5], "e": [1.0, 2.0, 3.0, 4.0]})
+    mlflow.pyfunc.save_model(
+        str(folder), python_model=Filled(), input_example=frame, pip_requirements=[],
+        signature=ModelSignature(Schema([ColSpec("double", name) for name in frame.columns])),
+    )  # fmt: skip
+    return Small(StoredModel(model="filled", version=1, folder=str(folder), digest=None), frame)
 
 
 def unusual(folder: Path) -> Small:
@@ -157,7 +174,7 @@ class Frames(_python_model()):  # type: ignore[misc]
     """Answers a frame."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        total = model_input["l"] + model_input["m"]
+        total = model_input["l"] + model_input[ODDLY_NAMED]
         return pd.DataFrame({"total": total, "half": total / 2, "told": total.map("{:d} minutes".format)})
 
 
@@ -166,6 +183,13 @@ class Centred(_python_model()):  # type: ignore[misc]
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
         return (model_input["d"] - model_input["d"].mean()).to_numpy(dtype=float)
+
+
+class Filled(_python_model()):  # type: ignore[misc]
+    """Answers the sum of each row, with the mean of the request where it lacks a value."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
+        return model_input.fillna(model_input.mean()).sum(axis=1).to_numpy(dtype=float)
 
 
 class Sums(_python_model()):  # type: ignore[misc]
