@@ -7,7 +7,7 @@ request a call. Equal means equal bits; a value at which the pipeline raises mus
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class _Judged:
             warnings.simplefilter("ignore")  # overflow and unknown categories are what is being tried
             try:
                 return np.ascontiguousarray(asked(X), dtype=np.float64)
-            except (ValueError, TypeError):
+            except Exception:  # noqa: BLE001  # a transformer of the user's own may raise anything
                 return None
 
 
@@ -144,4 +144,19 @@ def row_dependence(pipeline: Any, X: pd.DataFrame, task: Task) -> str | None:
         again = judged.answer(rows.iloc[order])
         if again is None or again.tobytes() != np.ascontiguousarray(together[order]).tobytes():
             return f"an answer among {len(order)} rows has other bits than among {n}"
-    return None
+    return _gap_dependence(judged, rows)
+
+
+def _gap_dependence(judged: _Judged, rows: pd.DataFrame) -> str | None:
+    """The same of rows that lack a value each: one that fills gaps from the rows beside it is found by them alone."""
+    gaps = [_one_gap(rows.iloc[[place % len(rows)]], name) for place, name in enumerate(rows.columns)]
+    alone = [(row, answer) for row in [rows.head(2), *gaps] if (answer := judged.answer(row)) is not None]
+    together = judged.answer(pd.concat([row for row, _ in alone], ignore_index=True))
+    if together is None or together.tobytes() == b"".join(answer.tobytes() for _, answer in alone):
+        return None
+    return "an answer among rows that lack values has other bits than alone"
+
+
+def _one_gap(row: pd.DataFrame, name: Hashable) -> pd.DataFrame:
+    text = row[name].dtype == object
+    return row.assign(**{str(name): pd.Series([None if text else np.nan], row.index, row[name].dtype)})

@@ -19,7 +19,6 @@ from mlflow_plugins.deployment.tier import Tier
 from mlflow_plugins.models import GOLDEN, MANIFEST, ModelPackage, golden_of, save_model
 from modeling.tasks import Task
 
-
 ODDLY_NAMED = 'the "m" \\ m\n'
 
 
@@ -97,7 +96,7 @@ def every_kind(folder: Path) -> Small:
 
 
 def frames_out(folder: Path) -> Small:
-    """A model of another origin that answers a frame with text and numbers, for integers of which one is oddly named."""
+    """A model of another origin that answers a frame with text and numbers, for integers, one of them oddly named."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema

@@ -222,13 +222,14 @@ def test_the_description_holds_the_models_own_columns_and_rows_that_it_answers(a
     assert answers[0].body == answers[1].body
 
 
-def test_models_tells_the_tier_and_why_it_is_not_a_higher_one(application, small):
-    app = application(load_served(small("centred").stored))
+@pytest.mark.parametrize("name", ["centred", "filled"])
+def test_models_tells_the_tier_and_why_it_is_not_a_higher_one(application, small, name):
+    app = application(load_served(small(name).stored))
 
     (answer,) = got(app, get("/models"))
 
     (model,) = answer.json()["models"]
-    assert (model["name"], model["tier"]) == ("centred", "typed")
+    assert (model["name"], model["tier"]) == (name, "typed")
     assert model["refused"] == {"microbatch": "a row is answered differently alone and among others"}
 
 

@@ -118,16 +118,27 @@ class Centred(TransformerMixin, BaseEstimator):
         return X - X.mean()
 
 
-def test_a_model_that_looks_at_other_rows_never_shares_a_call(frame, labels):
+class Filled(Centred):
+    """A transformer that looks at them only where a value is missing."""
+
+    def transform(self, X):
+        return X.fillna(X.mean())
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [(Centred(), "has other bits than among 96"), (Filled(), "among rows that lack values has other bits than alone")],
+)
+def test_a_model_that_looks_at_other_rows_never_shares_a_call(frame, labels, own, told):
     numbers = frame[["x0", "x2"]]
-    model = make_pipeline(Centred(), HistGradientBoostingClassifier(max_iter=3)).fit(numbers, labels["yes"])
+    model = make_pipeline(own, HistGradientBoostingClassifier(max_iter=9)).fit(numbers, labels["yes"])
 
     served = prove(model, numbers, Task.BINARY)
 
     assert served.verdict.tier == TYPED
     assert served.plan is None
-    assert served.verdict.reasons[0] == "Centred is not among the transformers that can be compiled"
-    assert "has other bits than among 96" in served.verdict.reasons[1]
+    assert served.verdict.reasons[0] == f"{type(own).__name__} is not among the transformers that can be compiled"
+    assert told in served.verdict.reasons[1]
 
 
 def test_the_verdict_is_stored_and_read_back(boosted, frame):
