@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -75,7 +76,7 @@ def _servers(loop: Loop) -> Iterator[ServerHealth]:
         try:
             with urlopen(Request(f"{server.rstrip('/')}/metrics", headers=headers), timeout=_PATIENCE) as answer:
                 now = read_metrics(answer.read().decode(), time.time())
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, HTTPException, OSError, ValueError, KeyError) as error:  # KeyError: another program's metrics
             yield ServerHealth(server, problem=f"does not tell its metrics: {error}")
             continue
         yield server_health(server, now, _look_before(loop, server, now))
@@ -87,7 +88,9 @@ def _look_before(loop: Loop, server: str, now: Scrape) -> Scrape | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(path.read_text()) if path.exists() else {}
     before = Scrape(**known[server]) if server in known else None
-    path.write_text(json.dumps({**known, server: asdict(now)}))
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({**known, server: asdict(now)}))
+    fresh.replace(path)  # in one piece: half a file would end every later look
     return before
 
 

@@ -63,12 +63,12 @@ def _widest(cut: Parting, name: str, values: Floats, counts: NDArray[np.bool_], 
     gap = _difference(large[high], large[low], pairs=len(list(combinations(large, 2))))
     if gap is None:
         note = "; ".join(filter(None, [note, "too few independent blocks"]))
-    return FairnessGap(cut.column, name, _value(high), _value(low), gap, note)
+    return FairnessGap(cut.column, name, _value(cut, high), _value(cut, low), gap, note)
 
 
 def _difference(high: Ratio, low: Ratio, *, pairs: int) -> Estimate | None:
     return high.minus(low).estimate(level=1 - (1 - LEVEL) / pairs)
 
 
-def _value(group: str) -> str:
-    return group.partition("=")[2]
+def _value(cut: Parting, group: str) -> str:
+    return group.removeprefix(f"{cut.column}=")

@@ -30,6 +30,7 @@ FLOOR = 0.1
 RATE = 0.05
 SHOWN = 5
 _VALUES, _BINS, _PAIRED = 10, 4, 8
+_AND = " & "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,10 +48,10 @@ class Parting:
 
     def with_(self, other: Parting) -> Parting:
         """The parts of two columns at once."""
-        names = tuple(f"{mine} & {theirs}" for mine in self.names for theirs in other.names)
+        names = tuple(f"{mine}{_AND}{theirs}" for mine in self.names for theirs in other.names)
         outside = (self.codes >= len(self.names)) | (other.codes >= len(other.names))
         codes = np.where(outside, len(names), self.codes * len(other.names) + other.codes)
-        return Parting(f"{self.column} & {other.column}", names, codes)
+        return Parting(f"{self.column}{_AND}{other.column}", names, codes)
 
 
 def parting(column: pd.Series[Any], *, most: int = _VALUES) -> Parting:
@@ -71,8 +72,14 @@ def _quarters(name: str, values: Floats, finite: Floats) -> Parting:
     known = np.isfinite(values)
     codes = np.full(values.size, len(edges) - 1)
     codes[known] = np.clip(np.searchsorted(edges, values[known], side="left") - 1, 0, len(edges) - 2)
-    names = [f"{name} in ({low:g}, {high:g}]" for low, high in pairwise(edges)]
+    names = [f"{name} in ({low}, {high}]" for low, high in pairwise(_apart_in_text(edges))]
     return Parting(name, (*names, f"{name} without a value"), codes)
+
+
+def _apart_in_text(edges: Floats) -> list[str]:
+    """Edges with as few digits as tell them apart, six at least."""
+    written = ([f"{edge:.{digits}g}" for edge in edges] for digits in range(6, 18))
+    return next(texts for texts in written if len(set(texts)) == len(texts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,8 +119,10 @@ def segments(
     found = discoveries(p, RATE)
     findings = [_finding(look, k, metric) for look in (asked, singles, pairs) for k in range(len(look))]
     judged = [_judged(one, float(chance), bool(hit)) for one, chance, hit in zip(findings, p, found, strict=True)]
-    weak = sorted((one for one in judged[len(asked) :] if one.weak), key=_badness)
-    return (*(replace(one, declared=True) for one in judged[: len(asked)]), *_apart(weak)[:SHOWN])
+    alone, both = judged[len(asked) : len(asked) + len(singles)], judged[len(asked) + len(singles) :]
+    weak = [one for one in alone if one.weak]
+    weak += _apart([one for one in both if one.weak], weak)
+    return (*(replace(one, declared=True) for one in judged[: len(asked)]), *sorted(weak, key=_badness)[:SHOWN])
 
 
 def _pairs(searched: Sequence[Parting], singles: Looked) -> Iterator[Parting]:
@@ -198,13 +207,16 @@ def _badness(one: SegmentFinding) -> tuple[float, str]:
     return (-one.worse.low if one.worse else 0.0, one.segment)
 
 
-def _apart(weak: Sequence[SegmentFinding]) -> list[SegmentFinding]:
+def _apart(both: Sequence[SegmentFinding], alone: Sequence[SegmentFinding]) -> list[SegmentFinding]:
     """Leave out a part of two columns that is hardly worse than one of its own halves: it says nothing new."""
-    alone = {one.segment: one for one in weak if " & " not in one.segment}
-    return [one for one in weak if not any(_hardly_worse(one, alone.get(half)) for half in one.segment.split(" & "))]
+    return [one for one in both if not any(_is_half(half, one) and _hardly_worse(one, half) for half in alone)]
 
 
-def _hardly_worse(one: SegmentFinding, half: SegmentFinding | None) -> bool:
-    if half is None or half is one or one.inside is None or half.inside is None:
+def _is_half(half: SegmentFinding, of: SegmentFinding) -> bool:
+    return of.segment.startswith(f"{half.segment}{_AND}") or of.segment.endswith(f"{_AND}{half.segment}")
+
+
+def _hardly_worse(one: SegmentFinding, half: SegmentFinding) -> bool:
+    if one.inside is None or half.inside is None:
         return False
     return one.inside.value < (1 + FLOOR) * half.inside.value

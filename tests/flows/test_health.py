@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -125,6 +126,32 @@ def test_health_is_told_as_tables_with_servers_between_two_looks(
     assert second.servers[0].cores is not None
     assert answering["resident_bytes"] > 10_000_000
     assert Path(first.facts["metrics"]).exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", b"no HTTP\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\n\r\nincumbent_answers_total 3\n"],
+    ids=["half an answer", "no HTTP", "no labels"],
+)  # fmt: skip
+def test_a_server_that_answers_something_else_is_away_and_ends_no_look(
+    tmp_path: Path, small_loop: Small, answer: bytes
+) -> None:
+    model = str(write_small_model(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listening, running(small_loop()) as loop:
+        threading.Thread(target=lambda: _answer(listening, answer)).start()
+        looking_at(loop, f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+        (found,) = system_health(loop, loop.model(model), week(6)).servers
+
+    assert found.problem.startswith("does not tell its metrics: ")
+
+
+def _answer(listening: socket.socket, answer: bytes) -> None:
+    taken, _ = listening.accept()
+    with taken:
+        taken.recv(10_000)
+        taken.sendall(answer)
 
 
 def test_a_step_that_fails_is_counted(tmp_path: Path, small_loop: Small) -> None:

@@ -7,7 +7,7 @@ import pytest
 from monitoring.block_ratios import discoveries, mean_of
 from monitoring.fairness import fairness_gaps
 from monitoring.labels import LabelledRows
-from monitoring.segments import segments
+from monitoring.segments import parting, segments
 
 
 def questions(rows=6000, *, seed=0, planted=0.0, days=14):
@@ -33,6 +33,18 @@ def test_a_planted_weak_segment_of_two_columns_is_found_first():
     assert "hour in" in found[0].segment
     assert found[0].worse.low > 0
     assert found[0].inside.rows == found[0].rows
+
+
+def test_a_value_with_an_and_in_it_is_no_pair_and_numbers_close_together_are_told_apart():
+    features, losses, day = questions(8000)
+    features["carrier"] = features["carrier"].replace({"A": "C & D", "B": "C & hour=1"})
+    losses = losses + 0.2 * features["carrier"].isin(["C", "C & D"])
+
+    found = [one.segment for one in segments(features, losses, day, metric="brier")]
+    cut = parting(pd.Series(1.7e9 + np.arange(8000) % 11, name="born"))
+
+    assert {"carrier=C", "carrier=C & D"} <= set(found)
+    assert cut.names[:2] == ("born in (1700000000, 1700000002]", "born in (1700000002, 1700000005]")
 
 
 def test_where_no_segment_is_weak_hardly_ever_one_is_called_so():
@@ -103,6 +115,15 @@ def test_a_gap_between_groups_is_measured_with_an_interval_and_small_groups_are_
     assert selected.gap.low > 0.2
     assert gaps["answer minus outcome"].gap.low > 0.1
     assert selected.note == "1 of 3 groups have fewer than 50 rows"
+
+
+def test_the_values_of_a_group_are_told_whatever_signs_are_in_its_name():
+    rows = grouped(unfair=0.2)
+    named = LabelledRows(
+        rows.features.rename(columns={"group": "a=b"}), rows.predictions, rows.labels, rows.blocks, True
+    )
+
+    assert {(gap.column, gap.high, gap.low) for gap in fairness_gaps(named, "a=b")[:1]} == {("a=b", "a", "b")}
 
 
 def test_equal_treatment_is_inside_the_interval_nearly_always():
