@@ -66,14 +66,21 @@ def replace_table(
     return head
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """A table as it was last seen: its head as it is stored and as it is read, and how its keys are encoded."""
+
+    raw: bytes
+    head: Head
+    encode: Callable[[Question], bytes]
+
+
 class KeyedTable:
-    """Reads one table, whichever generation it is in."""
+    """Reads one table, whichever generation it is in; several threads may do so at once."""
 
     def __init__(self, store: OnlineStore, name: str) -> None:
         self._store, self._name = store, name
-        self._raw: bytes | None = None
-        self._head = Head("", {}, 0, {})
-        self._encode: Callable[[Question], bytes] = lambda question: b""
+        self._known: _Known | None = None  # replaced as a whole
 
     def head(self) -> Head:
         """What is told about the table at this moment.
@@ -82,8 +89,7 @@ class KeyedTable:
             NoKeyedTableError: it was never written.
             StoreUnreachableError: the store does not answer.
         """
-        self._look(self._store.get_many([_HEADS + _digest(self._name)])[0])
-        return self._head
+        return self._now().head
 
     def read(self, questions: Sequence[Question]) -> tuple[Head, list[bytes | None]]:
         """The values of some keys, None for those that are not there, and the table that they are of.
@@ -91,24 +97,36 @@ class KeyedTable:
         Raises:
             As `head` does; ColumnTypeError: a part of a key has another type.
         """
+        return self.answer(lambda head: questions)
+
+    def answer(self, ask: Callable[[Head], Sequence[Question]]) -> tuple[Head, list[bytes | None]]:
+        """The same where the questions depend on what the key of the table is.
+
+        Args:
+            ask: questions to a table with this head; what it raises is raised, unless the table was replaced.
+        """
         while True:
-            if self._raw is None:
-                self.head()
-            head, encode = self._head, self._encode
-            raw, *found = self._store.get_many(
-                [_HEADS + _digest(self._name), *(_key(encode, one) for one in questions)]
-            )
-            if raw == self._raw:
-                return head, found
+            known = self._known or self._now()
+            try:
+                keys = [_key(known.encode, one) for one in ask(known.head)]
+            except Exception:
+                if self._now().raw == known.raw:
+                    raise
+                continue  # the questions are of the key that the table has by now
+            raw, *found = self._store.get_many([_HEADS + _digest(self._name), *keys])
+            if raw == known.raw:
+                return known.head, found
             self._look(raw)
 
-    def _look(self, raw: bytes | None) -> None:
+    def _now(self) -> _Known:
+        return self._look(self._store.get_many([_HEADS + _digest(self._name)])[0])
+
+    def _look(self, raw: bytes | None) -> _Known:
         if raw is None:
             raise NoKeyedTableError(self._name, repr(self._store))
-        if raw != self._raw:
-            self._head = Head(**json.loads(raw))
-            self._encode = encoder(self._head.prefix(self._name), types_of(self._head.types))
-            self._raw = raw
+        head = Head(**json.loads(raw))
+        self._known = known = _Known(raw, head, encoder(head.prefix(self._name), types_of(head.types)))
+        return known
 
 
 def _key(encode: Callable[[Question], bytes], question: Question) -> bytes:

@@ -19,7 +19,7 @@ from mlflow_plugins.deployment.decoding import Decoder
 from mlflow_plugins.deployment.feature_lookup import is_far
 from mlflow_plugins.deployment.options import LookupOptions
 from mlflow_plugins.deployment.question import kind_of
-from mlflow_plugins.deployment.questions import Parsers, parse, parsers_of
+from mlflow_plugins.deployment.questions import parse, parsers_of
 from mlflow_plugins.deployment.served import headers_of
 from mlflow_plugins.errors import QuestionError
 from mlflow_plugins.precomputed_names import GRID, SCORES, TOP, table_name
@@ -99,14 +99,11 @@ class PrecomputedPages:
 
 
 class Table:
-    """One table, and how its keys are read from requests."""
+    """One table, and how its keys are read from requests; several threads may ask at once."""
 
     def __init__(self, keyed: KeyedTable) -> None:
         self.keyed = keyed
-        self._head: Head | None = None
-        self._decoder: Decoder | None = None
-        self._names: list[str] = []
-        self._parsers: Parsers = ()
+        self._reader = _KeyReader({})
 
     def ask(self, body: bytes) -> tuple[Head, list[bytes]]:
         """The answers to the keys in a body.
@@ -115,25 +112,39 @@ class Table:
             QuestionError: it does not hold the keys.
             NoKeyedTableError, StoreUnreachableError: nothing can be answered.
         """
-        if self._head is None:
-            self._take(self.keyed.head())
-        head, found = self.keyed.read(self._questions(body))
-        if self._head is not None and head.types != self._head.types:  # replaced by a table of another key
-            self._take(head)
-            head, found = self.keyed.read(self._questions(body))
+        head, found = self.keyed.answer(lambda head: self._read_by(head).questions(body))
         return head, [MISSING if one is None else one for one in found]
 
-    def _take(self, head: Head) -> None:
-        types = types_of(head.types)
-        self._head, self._names = head, list(types)
-        self._decoder = Decoder([Column(name, kind_of(dtype)) for name, dtype in types.items()])
-        self._parsers = parsers_of(types)
+    def _read_by(self, head: Head) -> _KeyReader:
+        reader = self._reader
+        if list(reader.types.items()) != list(head.types.items()):  # the first table, or one of another key
+            self._reader = reader = _KeyReader(head.types)
+        return reader
 
-    def _questions(self, body: bytes) -> list[Mapping[str, Any]]:
-        values = None if self._decoder is None else self._decoder.decode(body)
+
+class _KeyReader:
+    """Reads the keys of a table from requests.
+
+    Attributes:
+        types: of the columns of the key.
+    """
+
+    def __init__(self, types: Mapping[str, str]) -> None:
+        self.types = types
+        read = types_of(types)
+        self._decoder = Decoder([Column(name, kind_of(dtype)) for name, dtype in read.items()])
+        self._parsers = parsers_of(read)
+
+    def questions(self, body: bytes) -> list[Mapping[str, Any]]:
+        """The keys in a body.
+
+        Raises:
+            QuestionError: it does not hold them.
+        """
+        names, values = list(self.types), self._decoder.decode(body)
         if values is None:
-            raise QuestionError(f"it has to bring {self._names} as dataframe_records or dataframe_split, in this order")
-        questions = [dict(zip(self._names, row, strict=True)) for row in zip(*values, strict=True)]
+            raise QuestionError(f"it has to bring {names} as dataframe_records or dataframe_split, in this order")
+        questions = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
         parse(questions, self._parsers)
         return list(questions)
 

@@ -96,6 +96,20 @@ def test_the_best_few_of_an_entity_are_answered_best_first(trained: Any) -> None
     assert found.ours["x-incumbent-version"] == "2"
 
 
+def test_a_table_of_another_key_is_asked_by_that_key_from_then_on(trained: Any) -> None:
+    loop, _, stored = trained
+    application, path = serve(stored), "/models/small/precomputed/top"
+    facts = {"version": 2, "epoch": 5, "as_of": NOW, "top": 3}
+    found = []
+    for keys, asked in (({"user": "ada"}, {"user": "ada"}), ({"day": 5}, {"day": 5}), ({"day": "5"}, {"day": "5"})):
+        frame = pl.DataFrame({name: [value] for name, value in keys.items()})
+        with opened(loop.settings) as store:
+            replace_table(store, table_name("small", TOP), [(frame, [b"[1]"])], frame.schema, facts)
+        found.append(answer(application, records([asked]), path=path).json())
+
+    assert found == [{"predictions": [[1]]}] * 3
+
+
 def test_every_combination_of_a_grid_is_answered_as_the_model_answers_it(trained: Any, tmp_path: Path) -> None:
     loop, path, stored = trained
     values = {"origin": ["east", "north"], "signal": [-1, 0.5], "noise": [0.25], "loud": [1.0, 2.0],

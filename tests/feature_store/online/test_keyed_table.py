@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 
+from feature_store.errors import ColumnTypeError
 from feature_store.online.errors import NoKeyedTableError
 from feature_store.online.keyed_table import KeyedTable, replace_table
 from feature_store.online.store import Changes, OnlineStore
@@ -97,6 +98,51 @@ def test_a_reader_sees_one_table_or_the_next_while_it_is_replaced(store: OnlineS
 
     assert len({turn for turn, _ in seen}) > 1
     assert all(found == [b"%d0" % turn, b"%d4" % turn] for turn, found in seen)
+
+
+class Overtaken:
+    """A store in which, once a reader has made its keys, somebody replaces the table and another reader sees it."""
+
+    def __init__(self, store: OnlineStore) -> None:
+        self._store = store
+        self.meanwhile: Callable[[], object] | None = None
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return self._store.get_many(keys)
+
+
+def test_two_threads_that_share_a_reader_mix_no_two_tables(store: OnlineStore) -> None:
+    replace_table(store, "scores", rows(b"a"), TYPES, {"version": 1})
+    shared = Overtaken(store)
+    table = KeyedTable(shared, "scores")  # type: ignore[arg-type]
+    table.head()
+
+    def overtake() -> None:
+        replace_table(store, "scores", rows(b"b"), TYPES, {"version": 2})
+        table.head()
+
+    shared.meanwhile = overtake
+    head, found = table.read([{"user": "ada", "item": 1}])
+
+    assert (head.facts, found) == ({"version": 2}, [b"b0"])
+
+
+def test_questions_follow_the_key_of_a_table_that_was_replaced(store: OnlineStore) -> None:
+    replace_table(store, "scores", rows(b"a"), TYPES, {})
+    table = KeyedTable(store, "scores")
+    table.head()
+    replace_table(store, "scores", [(pl.DataFrame({"day": [5]}), [b"c"])], {"day": pl.Int64()}, {})
+
+    asked = {"user": "ada", "item": 1, "day": 5}
+    found = table.answer(lambda head: [{name: asked[name] for name in head.types}])[1]
+
+    assert found == [b"c"]
+    with pytest.raises(ColumnTypeError):
+        table.read([{"day": "monday"}])
+    assert table.read([{"day": 5}])[1] == [b"c"]
 
 
 def test_moments_are_keys_too(store: OnlineStore) -> None:
