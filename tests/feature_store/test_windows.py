@@ -123,6 +123,7 @@ unique_rows = st.lists(
 corrected_rows = st.lists(
     st.tuples(st.sampled_from(["JFK", "EWR"]), st.integers(0, 12), lag, st.integers(0, 12), delays), max_size=25
 )
+lengths = st.lists(st.sampled_from([1, 3, 24]), min_size=1, max_size=2, unique=True)
 raw_questions = st.lists(
     st.tuples(st.sampled_from(["JFK", "EWR", "LGA", None]), st.integers(-2, 20), st.integers(0, 12)),
     min_size=1,
@@ -131,13 +132,15 @@ raw_questions = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.one_of(unique_rows, corrected_rows), raw_questions, st.sampled_from([1, 3, 24]))
-def test_they_equal_polars_over_the_rows_found_one_by_one(raw_r, raw_q, over) -> None:
+@given(st.one_of(unique_rows, corrected_rows), raw_questions, lengths)
+def test_they_equal_polars_over_the_rows_found_one_by_one(raw_r, raw_q, overs) -> None:
     rows = rows_of(raw_r)
-    questions, spans = asked(raw_q, over)
-    found = aggregate(questions, rows, spans, by=["entity"], aggregates=AGGREGATES).to_dicts()
-    for mine, theirs in zip(found, by_brute_force(raw_q, rows, over, AGGREGATES), strict=True):
-        assert {name: value for name, value in mine.items() if not same(value, theirs[name])} == {}, theirs
+    questions, spans = asked(raw_q, 0)
+    windows = Windows(Asked(questions), rows, spans, ["entity"])
+    for over in overs:
+        found = windows.over(over * HOUR, AGGREGATES).to_dicts()
+        for mine, theirs in zip(found, by_brute_force(raw_q, rows, over, AGGREGATES), strict=True):
+            assert {name: value for name, value in mine.items() if not same(value, theirs[name])} == {}, theirs
 
 
 @settings(max_examples=40, deadline=None)
