@@ -102,8 +102,8 @@ class Intake:
         appending = {table_of(self.source): good}
         here = pl.concat([self._stored(None, own=True)[ROW], good[ROW]])
         for time in self.source.later:
-            due = self._fresh(self._due(readable, time), time)[0]
-            due = due.filter(pl.col("_base").is_in(here.implode()))
+            due = self._due(readable, time).filter(pl.col("_base").is_in(here.implode()))
+            due = self._fresh(due, time)[0]
             appending[table_of(self.source, time)] = self._checked(self._wide(due, time), time)
         suite = self.source.suite.version if self.source.suite else ""
         checks = tuple(self.checks)

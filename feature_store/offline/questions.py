@@ -10,11 +10,11 @@ import polars as pl
 
 from feature_store.definitions.source import Source
 from feature_store.definitions.spine import Each, Every, Spine
-from feature_store.errors import MissingColumnsError
+from feature_store.errors import ColumnTypeError, MissingColumnsError
 from feature_store.point_in_time.timeline import Ints, entity_codes, moments
 from feature_store.span import microseconds, utc
 from feature_store.storage.lake import Lake
-from feature_store.storage.tables import KEY, ROW, SEQUENCE, base_columns, facts, own_digests, superseded
+from feature_store.storage.tables import KEY, ROW, SEQUENCE, base_columns, facts, own_digests, superseded, table_of
 
 _UTC = pl.Datetime("us", "UTC")
 
@@ -34,13 +34,21 @@ def questions(spine: Spine, lake: Lake, start: datetime | None, end: datetime) -
 
 
 def own_keys(spine: Spine, asked: pl.DataFrame, source: Source, lake: Lake) -> Ints | None:
-    """The key digest of each question's own row in `source`; None when questions are not rows of it."""
+    """The key digest of each question's own row in `source`; None when questions are not rows of it.
+
+    Raises:
+        MissingColumnsError, ColumnTypeError: the questions lack a column of the key, or have it of another type.
+    """
     if not isinstance(spine, Each) or spine.source.name != source.name:
         return None
     columns = source.key_columns or base_columns(source, lake)
     missing = [name for name in columns if name not in asked.columns]
     if missing:
         raise MissingColumnsError("questions", missing, asked.columns)
+    stored = lake.schema(table_of(source))
+    for name in columns:
+        if asked.schema[name] != stored[name]:  # its digest would be another, and the row feed its own features
+            raise ColumnTypeError("questions", name, got=asked.schema[name], expected=stored[name])
     return own_digests(source, asked.select(columns))
 
 

@@ -215,6 +215,19 @@ def test_the_same_rows_the_other_way_round_are_not_taken_for_those_that_were_rea
     assert known(source, turned, FEBRUARY)["wind_speed"].to_list() == kept
 
 
+def test_what_becomes_known_later_comes_in_with_a_corrected_row_though_one_that_was_set_apart_tells_the_same(
+    lake: Lake,
+) -> None:
+    source = weather_of(available_at="told_at", later={"checked_at": ["right"]})
+    checked = observed(1048.0).with_columns(told_at=col("observed_at"), checked_at=pl.lit(FEBRUARY), right=True)
+    corrected = checked.with_columns(wind_speed=10.48, told_at=pl.lit(FEBRUARY))
+
+    result = take(source, pl.concat([checked, corrected]), lake)
+
+    assert (result.appended, result.filled, result.quarantined) == (1, 1, 1)
+    assert known(source, lake, FEBRUARY).select("wind_speed", "right").rows() == [(10.48, True)]
+
+
 def test_a_newer_availability_is_a_correction(lake: Lake) -> None:
     source = weather_of(available_at="told_at")
     first = observed(1.0).with_columns(told_at=col("observed_at"))

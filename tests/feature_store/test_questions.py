@@ -10,7 +10,7 @@ from polars import col
 from feature_store.definitions.feature_view import derived, latest, recency, request, window
 from feature_store.definitions.source import ALL, Source, before
 from feature_store.definitions.spine import each, every, seen
-from feature_store.errors import FeatureNameClashError, LeakError, ManifestMismatchError
+from feature_store.errors import ColumnTypeError, FeatureNameClashError, LeakError, ManifestMismatchError
 from feature_store.intake.ingest import ingest_batch
 from feature_store.offline.features import features
 from feature_store.offline.labels import Label, ahead, labels
@@ -85,6 +85,13 @@ def test_a_row_never_feeds_its_own_features(flown: Lake) -> None:
     told = features(views, asked, flown, spine=at_departure)
     assert told["flight"].to_list() == [None, 1, 2, 3]
     assert told["flown_30d"].to_list() == [0, 1, 2, 3]
+
+
+def test_a_question_with_its_rows_key_in_another_type_is_refused_and_not_taken_for_no_row(flown: Lake) -> None:
+    asked = questions(spine, flown, None, FAR).with_columns(col("flight").cast(pl.Int32))
+
+    with pytest.raises(ColumnTypeError, match="Column 'flight' of 'questions' is Int32, expected Int64"):
+        features([recency(flights)], asked, flown, spine=spine)
 
 
 def test_a_row_without_an_optional_value_never_feeds_its_own_features_either(lake: Lake) -> None:
