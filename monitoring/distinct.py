@@ -68,9 +68,13 @@ def distinct_numbers(ascending: Numbers) -> Distinct:
     values = _likely(ascending)
     if values.size < KEPT:
         values = ascending[np.concatenate([[True], ascending[1:] != ascending[:-1]])] if ascending.size else ascending
-    counts = ascending.searchsorted(values, side="right") - ascending.searchsorted(values)
     values = values + 0.0
-    return _smallest(_mixed(values.view(np.uint64)), values, counts)
+    hashes = _mixed(values.view(np.uint64))
+    if values.size > KEPT:  # counting takes longer than choosing, and hashes of numbers are never equal
+        chosen = np.sort(np.argpartition(hashes, KEPT)[:KEPT])
+        values, hashes = values[chosen], hashes[chosen]
+    counts = ascending.searchsorted(values, side="right") - ascending.searchsorted(values)
+    return _smallest(hashes, values, counts)
 
 
 def _likely(ascending: Numbers) -> Numbers:

@@ -17,7 +17,7 @@ UNIT = 1074
 _FRACTION = 52
 _FRACTION_BITS = np.uint64(_FRACTION)
 _RUN = 1 << (64 - _FRACTION)  # the fractions of so many rows add up within 64 bits
-_BLOCK = 1 << 15  # rows whose scratch space stays in the processor's cache
+_BLOCK = 1 << 16  # rows whose scratch space stays in the processor's cache
 _LARGEST = np.finfo(np.float64).max
 
 Floats = NDArray[np.float64]
@@ -48,9 +48,8 @@ def _distance_sums(values: Floats, centre: float) -> list[int]:
     distances, powers = np.empty((2, min(_BLOCK, values.size)))
     for start in range(0, values.size, _BLOCK):
         block = values[start : start + _BLOCK]
-        distance = distances[: block.size]
-        distance[:] = block  # in ascending addresses, whichever way the values run
-        distance -= centre
+        # Into ascending addresses, whichever way the values run.
+        distance = np.subtract(block, centre, out=distances[: block.size])
         power = np.abs(distance, out=distance)
         for order in range(ORDER):
             if order:
@@ -81,10 +80,12 @@ def _whole_sum(bits: NDArray[np.uint64]) -> int:
     exponents = bits[starts] >> _FRACTION_BITS
     fractions = np.add.reduceat(bits, starts) - (rows * exponents << _FRACTION_BITS)
     found = zip(exponents.tolist(), fractions.tolist(), rows.tolist(), strict=True)
-    return sum(
-        ((count << _FRACTION if exponent else 0) + fraction) << max(exponent - 1, 0)
+    least = max(int(exponents[0]) - 1, 0)  # shifted by at the end, so that what is added is short
+    total: int = sum(
+        ((count << _FRACTION if exponent else 0) + fraction) << max(exponent - 1, 0) - least
         for exponent, fraction, count in found
     )
+    return total << least
 
 
 def as_float(numerator: int, count: int) -> float:
