@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from types import FrameType
@@ -32,12 +33,13 @@ class Server(uvicorn.Server):
         self.failed: BaseException | None = None
         self.loaded = asyncio.Event()
         self._stop_at: float | None = None
+        self._supervisor: int | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so to whoever started this worker; where a model is missing it does not answer."""
         await super().startup(sockets)
         if self.started and self.failed is None:
-            say_ready()
+            self._supervisor = say_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Say at `/ready` that no more should come; a second signal ends the drain."""
@@ -52,6 +54,8 @@ class Server(uvicorn.Server):
             self._sweep(loop.time())
         if counter % 10 == 0:
             self.application.board.publish()
+            if self._supervisor is not None and os.getppid() != self._supervisor:
+                self.application.draining = True  # nobody would hand a signal on any more, or start another
         if self.application.draining and self._stop_at is None:
             self._stop_at = loop.time() + self.application.limits.drain
         if self._stop_at is not None and loop.time() >= self._stop_at:

@@ -49,13 +49,18 @@ def environment(options: str, fd: int, slot: int = 0, given: Mapping[str, str] |
     return {**(os.environ if given is None else given), **single, **told}
 
 
-def say_ready() -> None:
-    """Tell the supervisor, where there is one, that this worker answers from now on.
+def say_ready() -> int | None:
+    """Tell the supervisor that this worker answers from now on.
 
-    Raises:
-        BrokenPipeError: the supervisor has ended, and so should who says it.
+    Returns:
+        The supervisor's process id, 0 where it has ended by now, none where there never was one.
     """
-    saying = os.environ.pop(READY, None)
-    if saying is not None:
-        os.write(int(saying), b"1")
-        os.close(int(saying))
+    saying, supervisor = os.environ.pop(READY, None), os.getppid()
+    if saying is None:
+        return None
+    with os.fdopen(int(saying), "wb", buffering=0) as pipe:
+        try:
+            pipe.write(b"1")
+        except BrokenPipeError:
+            return 0
+    return supervisor

@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tritonclient.http as triton
 from asking import split
@@ -255,6 +256,27 @@ def test_workers_share_the_port_and_their_counts_and_a_dead_one_is_replaced(smal
     assert outcomes.keys() == {"200"}
     assert not Path(f"/proc/{loading}").exists()
     assert re.findall(r"again in (\d+) s", (tmp_path / "log").read_text()) == ["0", "1"]
+
+
+def test_workers_whose_supervisor_was_killed_answer_what_they_accepted_and_end(small, frame, tmp_path):
+    body, outcomes = split(frame.columns, [list(frame.iloc[0])]), Counter()
+    options = ServerOptions(models=(small("late").stored,), workers=2, limits=QUICK)
+
+    with running(options, tmp_path / "log") as server:
+        workers = _children(server.process.pid)
+        with _clients(server.port, body, outcomes):
+            server.process.kill()
+        while any(_runs(worker) for worker in workers):
+            time.sleep(0.1)
+
+    assert outcomes.keys() == {"200"}
+
+
+def _runs(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _another_than(known, server):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 
 import pytest
 
-from mlflow_plugins.deployment.starting import beside, listen
+from mlflow_plugins.deployment.starting import READY, beside, listen, say_ready
 
 
 def test_connections_are_dealt_among_the_workers_and_the_port_stays_ours():
@@ -30,6 +31,24 @@ def test_connections_are_dealt_among_the_workers_and_the_port_stays_ours():
     assert left == 10
     for each in (*clients, *later, workers[1]):
         each.close()
+
+
+def test_a_worker_tells_its_supervisor_that_it_answers_and_learns_whether_there_is_one(monkeypatch):
+    alone = say_ready()
+    read, write = os.pipe()
+    monkeypatch.setenv(READY, str(write))
+
+    supervisor = say_ready()
+    told = os.read(read, 9), os.read(read, 9)  # and nothing more can come
+    os.close(read)
+    read, write = os.pipe()
+    os.close(read)
+    monkeypatch.setenv(READY, str(write))
+    gone = say_ready()
+
+    assert (alone, supervisor, gone) == (None, os.getppid(), 0)
+    assert told == (b"1", b"")
+    assert READY not in os.environ
 
 
 def _waiting(worker):
