@@ -176,8 +176,8 @@ def _moments(column: pl.Series) -> np.ndarray:
 def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str, Any]) -> Challenger:
     """Every gate in order; what was tested is what is registered, nothing is refitted."""
     model, frame = step.model, result.evaluation_frame
-    slices = {name: frame[name].to_numpy() for name in model.gate.slices}
-    verdicts = gates.judge(model.gate, result.rows, slices, alternatives=result.alternatives, seed=model.seed)
+    columns = {name: frame[name].to_numpy() for name in (*model.gate.slices, *model.gate.groups)}
+    verdicts = gates.judge(model.gate, result.rows, columns, alternatives=result.alternatives, seed=model.seed)
     if model.gate.p99 is not None:
         verdicts = (*verdicts, gates.latency(answer_time_p99(result), model.gate))
     golden = golden_of(result.best.model, frame, parse_task(model.task))

@@ -18,9 +18,11 @@ class Gate:
         metric: the deciding metric, `brier`, `log_loss`, `auc`, `accuracy`, `mae`, `rmse` or `r2`.
         at_most: absolute bound for a metric where lower is better.
         at_least: absolute bound for a metric where higher is better.
-        margin: relative loss on a slice that is still tolerated; 0.05 is 5 %.
+        margin: relative loss on a slice that is still tolerated, and by how much a gap between groups may be wider than
+            the champion's; 0.05 is 5 %, or 5 percentage points.
         slices: feature columns whose values must each be non-inferior within the margin.
-        groups: feature columns whose groups are compared for fairness in each window: rates, and gaps between them.
+        groups: feature columns whose groups are compared for fairness, by a gate before promotion and in each window
+            after: rates, and gaps between them.
         block: length of an independent block; none means the longer of a day and the label's horizon.
         p99: longest tolerated 99th percentile of the time to answer one row, in milliseconds; none means unchecked.
 

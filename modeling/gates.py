@@ -16,6 +16,7 @@ from lifecycle.evidence import Estimate, Verdict
 from lifecycle.gates import Gate
 from modeling.calibration import calibration_difference, expected_calibration_error
 from modeling.evaluation import Resampling, block_interval, paired_interval
+from modeling.fairness import judge_fairness
 from modeling.metrics import PROBABILITIES
 from modeling.slices import judge_slices, slices_of
 from modeling.tasks import Floats
@@ -31,12 +32,13 @@ class Trial:
     """What one call of `judge` is about.
 
     Attributes:
+        columns: values of the columns by which rows are parted.
         alternatives: how many candidates the challenger is the best of.
     """
 
     gate: Gate
     rows: EvaluationRows
-    slices: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, NDArray[Any]]
     alternatives: int
     seed: int
 
@@ -49,7 +51,7 @@ class Trial:
 def judge(
     gate: Gate,
     rows: EvaluationRows,
-    slices: Mapping[str, NDArray[Any]] | None = None,
+    columns: Mapping[str, NDArray[Any]] | None = None,
     *,
     alternatives: int = 1,
     seed: int = 0,
@@ -59,11 +61,11 @@ def judge(
     Args:
         gate: what was declared before any data was seen.
         rows: labels and answers on rows that no model was trained on.
-        slices: values of each slice column on those rows; every column of `gate.slices` must be there.
+        columns: values on those rows of each column that `gate.slices` and `gate.groups` name; all must be there.
         alternatives: how many candidates the challenger is the best of.
         seed: the same seed and rows give the same verdicts.
     """
-    trial = Trial(gate, rows, slices or {}, alternatives, seed)
+    trial = Trial(gate, rows, columns or {}, alternatives, seed)
     return tuple(_closed(name, check, trial) for name, check in _GATES.items())
 
 
@@ -128,12 +130,24 @@ def _slices(trial: Trial) -> Verdict:
     rows, gate = trial.rows, trial.gate
     if not gate.slices:
         return Verdict("slices", True, "no slices declared")
-    missing = [name for name in gate.slices if name not in trial.slices]
+    missing = [name for name in gate.slices if name not in trial.columns]
     if missing:
         return Verdict("slices", False, f"could not be checked: no values of {missing}")
     reference = rows.trivial if rows.champion is None else rows.champion
-    found = [one for name in gate.slices for one in slices_of(name, trial.slices[name])]
+    found = [one for name in gate.slices for one in slices_of(name, trial.columns[name])]
     return judge_slices(gate, rows, found, reference=reference, seed=trial.seed)
+
+
+def _fairness(trial: Trial) -> Verdict:
+    rows, gate = trial.rows, trial.gate
+    if not gate.groups:
+        return Verdict("fairness", True, "no groups declared")
+    missing = [name for name in gate.groups if name not in trial.columns]
+    if missing:
+        return Verdict("fairness", False, f"could not be checked: no values of {missing}")
+    if rows.champion is None:
+        return Verdict("fairness", True, "no champion yet")
+    return judge_fairness(gate, rows, trial.columns, champion=rows.champion, seed=trial.seed)
 
 
 _GATES: Mapping[str, Callable[[Trial], Verdict]] = {
@@ -142,6 +156,7 @@ _GATES: Mapping[str, Callable[[Trial], Verdict]] = {
     "paired test": _paired,
     "calibration": _calibration,
     "slices": _slices,
+    "fairness": _fairness,
 }
 
 

@@ -8,7 +8,7 @@ from modeling.calibration import expected_calibration_error
 from modeling.gates import integrity, judge, latency
 from modeling.training import EvaluationRows
 
-NAMES = ["bound", "beats the trivial rule", "paired test", "calibration", "slices"]
+NAMES = ["bound", "beats the trivial rule", "paired test", "calibration", "slices", "fairness"]
 DAYS, PER_DAY = 28, 200
 
 
@@ -38,7 +38,8 @@ def verdict(name, verdicts):
 def test_a_better_challenger_passes_every_gate_in_order():
     origin = np.resize(["EWR", "JFK", "LGA"], DAYS * PER_DAY)
 
-    verdicts = judge(Gate("brier", at_most=0.2, slices=["origin"]), rows(), {"origin": origin}, alternatives=2, seed=1)
+    gate = Gate("brier", at_most=0.2, slices=["origin"], groups=["origin"])
+    verdicts = judge(gate, rows(), {"origin": origin}, alternatives=2, seed=1)
 
     assert [one.gate for one in verdicts] == NAMES
     assert [one.text for one in verdicts if not one.passed] == []
@@ -199,6 +200,81 @@ def test_a_slice_column_that_is_not_there_is_a_no():
     found = verdict("slices", judge(Gate("brier", slices=["origin"]), rows()))
 
     assert (found.passed, found.text) == (False, "could not be checked: no values of ['origin']")
+
+
+def fairness(judged, carrier, metric="brier", margin=0.05):
+    return verdict("fairness", judge(Gate(metric, groups=["carrier"], margin=margin), judged, {"carrier": carrier}))
+
+
+def test_a_challenger_that_says_yes_to_one_group_less_often_is_refused_by_column_and_rate():
+    judged = rows(champion_noise=0.05)
+    carrier = np.resize(["AA", "UA", "DL"], judged.y.size)
+    harsh = np.where(carrier == "UA", judged.challenger - 0.2, judged.challenger).clip(0.001, 0.999)
+
+    found = fairness(replace(judged, challenger=harsh), carrier)
+
+    assert not found.passed
+    assert "gap of carrier: share of yes answers wider by " in found.text
+    assert found.estimate.low > 0.05
+
+
+def test_a_challenger_that_closes_a_gap_passes():
+    judged = rows(champion_noise=0.0)
+    carrier = np.resize(["AA", "UA"], judged.y.size)
+    harsh = np.where(carrier == "UA", judged.champion - 0.2, judged.champion).clip(0.001, 0.999)
+
+    assert fairness(replace(judged, champion=harsh), carrier).text == "4 of 4 gaps not wider by 0.05"
+
+
+def test_chance_among_many_groups_refuses_no_equal_challenger():
+    refused = 0
+    for seed in range(10):
+        judged = rows(champion_noise=0.1, challenger_noise=0.1, seed=seed)
+        carrier = np.random.default_rng(seed).integers(20, size=judged.y.size).astype(str)
+        refused += not fairness(judged, carrier, margin=0.02).passed
+
+    assert refused == 0
+
+
+def test_groups_too_small_to_compare_are_a_no():
+    judged = rows()
+    carrier = np.where(np.arange(judged.y.size) < 50, "tiny", "large")
+
+    found = fairness(judged, carrier)
+
+    assert (found.passed, found.text) == (
+        False,
+        "could not be checked: fewer than two groups of ['carrier'] have 100 rows",
+    )
+
+
+def test_numbers_are_compared_by_how_far_they_lie_off_on_average():
+    judged = rows(champion_noise=0.05)
+    carrier = np.resize(["AA", "UA"], judged.y.size)
+    amounts = replace(judged, y=judged.y * 100, champion=judged.champion * 100, challenger=judged.challenger * 100)
+    low = replace(amounts, challenger=np.where(carrier == "UA", amounts.challenger - 10, amounts.challenger))
+
+    assert fairness(amounts, carrier, metric="mae").passed
+    assert fairness(low, carrier, metric="mae").text.startswith("gap of carrier: answer minus outcome wider by ")
+
+
+def test_fairness_is_the_same_in_any_order_of_rows():
+    judged = rows(champion_noise=0.1, challenger_noise=0.1)
+    carrier = np.random.default_rng(0).choice(["AA", "UA", "DL"], judged.y.size)
+    order = np.random.default_rng(1).permutation(judged.y.size)
+    names = ("y", "challenger", "champion", "trivial", "blocks")
+    shuffled = replace(judged, **{name: getattr(judged, name)[order] for name in names})
+
+    assert fairness(judged, carrier, margin=0.0) == fairness(shuffled, carrier[order], margin=0.0)
+
+
+def test_without_a_champion_or_a_column_fairness_says_so():
+    judged = rows()
+    carrier = np.resize(["AA", "UA"], judged.y.size)
+
+    assert fairness(replace(judged, champion=None), carrier).text == "no champion yet"
+    absent = verdict("fairness", judge(Gate("brier", groups=["carrier"]), judged))
+    assert (absent.passed, absent.text) == (False, "could not be checked: no values of ['carrier']")
 
 
 def test_a_check_that_errors_is_a_check_that_failed():
