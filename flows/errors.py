@@ -11,6 +11,7 @@ FlowsError
 ├── UnknownDeploymentError (LookupError)   a verb that is not deployed
 ├── BatchRefusedError (ValueError)         the data said no
 ├── GateRefusedError (RuntimeError)        a gate said no
+├── FeatureGoneError (LookupError)         the champion takes a feature that the model file has no more
 ├── SkewFoundError (RuntimeError)          features were served otherwise than they are computed
 ├── EmptyWindowError (LookupError)         a window of time in which nothing was asked or logged
 ├── NothingScoredError (LookupError)       answers by key were asked for, and nothing was scored
@@ -130,6 +131,17 @@ class GateRefusedError(FlowsError, RuntimeError):
     def __init__(self, model: str, reason: str, reference: object) -> None:
         super().__init__(
             f"Model {model!r}: {reason}. The champion stays. See the whole record with: incumbent why {reference}"
+        )
+
+
+class FeatureGoneError(FlowsError, LookupError):
+    """The champion takes a feature that the model file has no more."""
+
+    def __init__(self, model: str, version: int, gone: Iterable[str]) -> None:
+        self.gone = sorted(gone)
+        super().__init__(
+            f"Version {version} of {model!r} takes the features {self.gone}, which the model file has no more, so it "
+            f"cannot answer. Put them back, or train and promote the new version by hand: no gate can compare the two."
         )
 
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from feature_store.errors import TableNotFoundError
 from feature_store.offline.labels import KNOWN, labels
-from flows.frames import block_numbers, key_names, predictions_table
+from flows.errors import FeatureGoneError
+from flows.frames import block_numbers, gone_features, key_names, predictions_table
 from flows.judging import interval, paired
 from flows.keys import step_key
 from flows.model import Model
@@ -17,6 +18,7 @@ from flows.results import Result
 from flows.wiring import Loop, Reign
 from lifecycle.actions import Retrain
 from lifecycle.decisions import CHALLENGER, WINDOW, Decision
+from lifecycle.errors import NoChampionError
 from lifecycle.evidence import ChampionFacts, Comparison, DriftFinding, Evidence, IngestFacts, Performance
 from lifecycle.moments import Window, parse_moment
 from lifecycle.ports import Ledger
@@ -39,6 +41,22 @@ def noted_evidence(loop: Loop, model: Model, as_of: datetime) -> Evidence:
         ingested=ingest_facts(loop, model, as_of),
         last_training=last_training(loop, model, as_of),
     )
+
+
+def answering_champion(loop: Loop, model: Model) -> Reign:
+    """The champion, which can be asked whatever the model file computes.
+
+    Raises:
+        NoChampionError: nothing was promoted yet.
+        FeatureGoneError: it takes a feature that the model file has no more.
+    """
+    champion = loop.champion(model)
+    if champion is None:
+        raise NoChampionError(model.name)
+    gone = gone_features(champion.loaded.columns, model)
+    if gone:
+        raise FeatureGoneError(model.name, champion.epoch.version, gone)
+    return champion
 
 
 def champion_facts(champion: Reign) -> ChampionFacts:

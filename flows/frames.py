@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pandas as pd
@@ -29,6 +30,11 @@ def model_input(frame: pl.DataFrame, model: Model) -> pd.DataFrame:
     names = feature_names(model.features)
     typed = [pl.col(name) if frame.schema[name] == pl.String else pl.col(name).cast(pl.Float64) for name in names]
     return frame.select(typed).to_pandas()
+
+
+def gone_features(columns: Iterable[str], model: Model) -> list[str]:
+    """Columns that a version takes and the model file has no more."""
+    return [name for name in columns if name not in feature_names(model.features)]
 
 
 def predictions_table(model: str) -> str:

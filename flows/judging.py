@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from flows.frames import block_numbers, stored_input
+from flows.frames import block_numbers, gone_features, stored_input
 from flows.model import Model
 from lifecycle.evidence import Comparison, Estimate
 from lifecycle.worth import Calibration
@@ -52,12 +52,12 @@ def paired_estimate(
 def paired(model: Model, rows: pl.DataFrame, version: int, other: LoadedModel) -> Comparison | None:
     """The stored predictions against another version's on the same labelled rows, by independent block.
 
-    None where they cannot be compared: too few blocks, one class only, or a version that takes other features.
+    None where they cannot be compared: too few blocks, one class only, or a version that takes features which are gone.
     """
-    y, seen = rows["label"].cast(pl.Float64).to_numpy(), stored_input(rows, model)
-    if not set(other.columns) <= set(seen.columns):
-        return None  # it takes a feature that the model file has no more
-    theirs = other.predict(seen)
+    if gone_features(other.columns, model):
+        return None
+    y = rows["label"].cast(pl.Float64).to_numpy()
+    theirs = other.predict(stored_input(rows, model))
     blocks = block_numbers(rows["as_of"], model.block).to_numpy()
     difference = paired_estimate(model.gate.metric, y, (rows["prediction"].to_numpy(), theirs), blocks, model.seed)
     if difference is None:

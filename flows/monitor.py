@@ -12,6 +12,7 @@ from prefect import flow
 from flows.decide import evidence_before
 from flows.evidence import (
     against_previous,
+    answering_champion,
     asked_lately,
     champion_facts,
     delay_p95,
@@ -35,7 +36,6 @@ from flows.worth_told import log_worth, revised_series, series_of
 from flows.worth_told import told as worth_told
 from lifecycle.actions import Hold
 from lifecycle.drift_findings import with_importance
-from lifecycle.errors import NoChampionError
 from lifecycle.evidence import DriftFinding, Evidence, JointDrift
 from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
@@ -69,9 +69,7 @@ class Seen:
 
 
 def _monitor(step: Step) -> Result:
-    champion = step.loop.champion(step.model)
-    if champion is None:
-        raise NoChampionError(step.model.name)
+    champion = answering_champion(step.loop, step.model)
     answered = current_predictions(step, champion)
     earlier = evidence_before(step.loop.ledger, step.model, step.as_of)
     seen = Seen(answered, current_frame(step, champion, answered), join_labels(step, champion), earlier)

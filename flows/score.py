@@ -10,12 +10,12 @@ from feature_store.definitions.feature_view import feature_names
 from feature_store.digest import row_digests
 from feature_store.offline.features import features
 from feature_store.offline.questions import questions
+from flows.evidence import answering_champion
 from flows.frames import key_names, model_input, predictions_table, question_columns, stored_name
 from flows.results import Result
 from flows.steps import Step, carry_out, run_name
 from flows.tasks import task
 from flows.wiring import Reign
-from lifecycle.errors import NoChampionError
 from lifecycle.moments import Window, iso
 from lifecycle.requests import batch_id
 
@@ -26,14 +26,13 @@ def score(model: str, as_of: str | None = None) -> Result:
 
     Raises:
         NoChampionError: nothing was promoted yet.
+        FeatureGoneError: the champion takes a feature that the model file has no more.
     """
     return carry_out("score", model, as_of, _score)
 
 
 def _score(step: Step) -> Result:
-    champion = step.loop.champion(step.model)
-    if champion is None:
-        raise NoChampionError(step.model.name)
+    champion = answering_champion(step.loop, step.model)
     window = Window.before(step.as_of, step.loop.policy_of(step.model).every)
     frame = predict_window(step, champion, window)
     batch = batch_id(step.model.name, champion.epoch.version, window.start, window.end)

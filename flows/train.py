@@ -20,7 +20,7 @@ from feature_store.offline.rebuilding import PARTS
 from flows.decide import judge
 from flows.features.lineage import VIEWS_TAG, views_tag
 from flows.features.views import view_versions
-from flows.frames import model_input
+from flows.frames import gone_features, model_input
 from flows.identity import code_version, environment
 from flows.model import Model
 from flows.results import Result
@@ -98,7 +98,7 @@ def _train(step: Step) -> Result:
     known = build_training_set(step)
     champion = step.loop.champion(step.model)
     result = fit_candidates(step, known, champion)
-    challenger = judge_challenger(step, result, known.manifest)
+    challenger = judge_challenger(step, result, known.manifest, champion)
     challenger = replace(challenger, earlier=windows_before(step, known.frame, result.split.evaluation.start))
     log_training(step, challenger, known)
     registered = register(step, challenger)
@@ -132,6 +132,8 @@ def fit_candidates(step: Step, known: stored.TrainingSet, champion: Reign | None
         as_of=_moments(frame["as_of"]),
         label_available_at=_moments(frame["label_available_at"]),
     )
+    if champion is not None and gone_features(champion.loaded.columns, step.model):
+        champion = None  # it cannot answer any more; the paired test says so
     predict = champion.loaded.predict if champion else None
     if step.loop.fits is not None:
         fit = sharing(fit, known.manifest["content_digest"], step.model.seed, step.loop.fits)
@@ -173,11 +175,16 @@ def _moments(column: pl.Series) -> np.ndarray:
 
 
 @task("judge")
-def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str, Any]) -> Challenger:
+def judge_challenger(
+    step: Step, result: fitting.TrainingResult, data: dict[str, Any], champion: Reign | None
+) -> Challenger:
     """Every gate in order; what was tested is what is registered, nothing is refitted."""
     model, frame = step.model, result.evaluation_frame
     columns = {name: frame[name].to_numpy() for name in (*model.gate.slices, *model.gate.groups)}
     verdicts = gates.judge(model.gate, result.rows, columns, alternatives=result.alternatives, seed=model.seed)
+    gone = gone_features(champion.loaded.columns, model) if champion else []
+    if gone:
+        verdicts = tuple(_not_compared(verdict, gone) for verdict in verdicts)
     if model.gate.p99 is not None:
         verdicts = (*verdicts, gates.latency(answer_time_p99(result), model.gate))
     golden = golden_of(result.best.model, frame, parse_task(model.task))
@@ -200,6 +207,13 @@ def judge_challenger(step: Step, result: fitting.TrainingResult, data: dict[str,
         IMPORTANCE: {one.column: one.loss for one in importances(step, result)},
     }
     return Challenger(result, verdicts, manifest, golden)
+
+
+def _not_compared(verdict: Verdict, gone: list[str]) -> Verdict:
+    """The paired test's no where the champion could not answer: what is not known to be better is not promoted."""
+    if verdict.gate != gates.PAIRED:
+        return verdict
+    return replace(verdict, passed=False, text=f"the champion takes {gone}, which the model file has no more")
 
 
 def importances(step: Step, result: fitting.TrainingResult) -> tuple[Importance, ...]:

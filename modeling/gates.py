@@ -23,6 +23,8 @@ from modeling.tasks import Floats
 from modeling.training import EvaluationRows
 
 ALPHA = 0.05
+PAIRED = "paired test"
+"""Name of the gate that compares with the champion."""
 CALIBRATION_TOLERANCE = 0.01
 """How much larger the calibration error may be than the champion's, in probability."""
 
@@ -95,10 +97,10 @@ def _trivial(trial: Trial) -> Verdict:
 
 def _paired(trial: Trial) -> Verdict:
     if trial.rows.champion is None:
-        return Verdict("paired test", True, "no champion yet")
+        return Verdict(PAIRED, True, "no champion yet")
     gain = _gain(trial, trial.rows.champion)
     corrected = f", best of {trial.alternatives}" if trial.alternatives > 1 else ""
-    return Verdict("paired test", gain.low > 0, f"{_gain_text(trial, gain)} over the champion{corrected}", gain)
+    return Verdict(PAIRED, gain.low > 0, f"{_gain_text(trial, gain)} over the champion{corrected}", gain)
 
 
 def _gain(trial: Trial, reference: Floats) -> Estimate:
@@ -153,7 +155,7 @@ def _fairness(trial: Trial) -> Verdict:
 _GATES: Mapping[str, Callable[[Trial], Verdict]] = {
     "bound": _bound,
     "beats the trivial rule": _trivial,
-    "paired test": _paired,
+    PAIRED: _paired,
     "calibration": _calibration,
     "slices": _slices,
     "fairness": _fairness,

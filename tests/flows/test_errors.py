@@ -60,6 +60,11 @@ MESSAGES = [
         "See the whole record with: incumbent why shop/model.py",
     ),
     (
+        errors.FeatureGoneError("late", 3, ["wind", "frost"]),
+        "Version 3 of 'late' takes the features ['frost', 'wind'], which the model file has no more, so it cannot "
+        "answer. Put them back, or train and promote the new version by hand: no gate can compare the two.",
+    ),
+    (
         errors.SkewFoundError("late", ["visib", "hour"], 1204),
         "Model 'late': 1,204 cells of 2 features were served otherwise than they are computed, most of 'visib'. "
         "Compute it where it is served as the model file does, or correct what the callers send.",
