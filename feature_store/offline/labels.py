@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -124,7 +124,8 @@ def labels(label: LabelSpec, spine: Spine, questions: pl.DataFrame, lake: Lake, 
 def _own(label: Label, spine: Spine, questions: pl.DataFrame, lake: Lake, as_of: datetime) -> pl.DataFrame:
     source = spine.source if isinstance(spine, Each) else spine.population.source
     keys = own_keys(spine, questions, source, lake)
-    rows = facts(source, lake, [label.column]).sort("available_at", SEQUENCE)
+    # Conditions choose the questions; what became of one that was asked does not depend on them.
+    rows = facts(replace(source, filters=()), lake, [label.column]).sort("available_at", SEQUENCE)
     deadline = moments(questions["as_of"]) + microseconds(label.deadline)
     until = np.minimum(deadline, moments(pl.Series([as_of], dtype=_UTC))[0])
     asked = pl.DataFrame({KEY: keys}).with_row_index("_place").with_columns(pl.Series("_until", until).cast(_UTC))

@@ -190,3 +190,17 @@ def test_a_training_set_holds_the_questions_whose_label_was_known(flown: Lake) -
     assert training_set(Definition(views, label, spine), flown, day(9), FAR).frame["flight"].to_list() == [2]
     with pytest.raises(ManifestMismatchError, match="The manifest records views"):
         rebuild(made.manifest, Definition([request("flight")], label, spine), flown)
+
+
+def test_a_label_comes_though_the_row_is_by_then_none_that_is_asked_about(lake: Lake) -> None:
+    """Offers are asked about while they are open; they are closed, as a correction tells, before they are answered."""
+    offers = Source("offers", read=nothing, key="offer", event_time="made", available_at="told", entity="offer",
+                    later={"answered": ["won"]})  # fmt: skip
+    told = {"offer": [1, 1], "made": [day(1)] * 2, "told": [day(1), day(3)], "open": [True, False]}
+    rows = pl.DataFrame({**told, "answered": [day(4)] * 2, "won": [True] * 2})
+    ingest_batch(offers, rows, lake, as_of=FAR, batch="1")
+    while_open = each(offers.where(col("open")), as_of=before("told", "0s"))
+
+    found = labels(Label("won", deadline="9d"), while_open, questions(while_open, lake, None, FAR), lake, FAR)
+
+    assert found.select("as_of", "label", "label_state").rows() == [(day(1), True, "known")]
