@@ -64,15 +64,19 @@ class Extremes:
         return cls(encoding, learned.grid, nulls, len(X), limits)
 
     def surprises(self, features: pd.DataFrame) -> Floats:
-        """Surprise of each value, rows x columns; a null's is that of its share among the reference's nulls."""
+        """Surprise of each value, rows x columns: a null's is that of their share in the reference, as an infinity's.
+
+        A category that the reference has not is as surprising as any value can be inside of its range.
+        """
         X = self.encoding.matrix(features)
-        kinds = list(self.encoding.columns.values())
         floor = 1 / (self.rows + 1)
         columns = []
-        for k in range(X.shape[1]):
+        for k, (name, kind) in enumerate(self.encoding.columns.items()):
             known = np.isfinite(X[:, k])
             surprise = np.full(len(X), -np.log(max(self.nulls[k], floor)))
-            of = _of_numbers if kinds[k] is None else _of_categories
+            if kind is not None and name in features:
+                surprise[~known & features[name].notna().to_numpy()] = -np.log(floor)
+            of = _of_numbers if kind is None else _of_categories
             surprise[known] = of(X[known, k], self.grid[k], floor)
             columns.append(surprise)
         return np.column_stack(columns) if columns else np.zeros((len(X), 0))

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from monitoring.bins import Floats
 from monitoring.errors import NothingToReportError
 from monitoring.labels import LabelledRows
 from monitoring.page_head import add_head
 from monitoring.reference import Reference
-from monitoring.report import spread
+from monitoring.report import drawable, spread
 
 
 def write_summary(reference: Reference, current: pd.DataFrame, path: Path, title: str) -> Path:
@@ -52,17 +53,27 @@ def write_quality(rows: LabelledRows, path: Path, title: str) -> Path:
     At most 3000 rows are looked at, evenly spaced; the performance that is decided on is of all rows, with an interval.
 
     Raises:
-        NothingToReportError: a classifier's labels are all of one class, or there is one row only.
+        NothingToReportError: a classifier's labels are all of one class, a regression's are all zero (or cancel out),
+            or there is one row only.
     """
     chosen = spread(len(rows.labels))
     frame = pd.DataFrame({"label": rows.labels[chosen], "prediction": rows.predictions[chosen].astype(np.float64)})
     if len(frame) < 2 or (rows.binary and frame["label"].nunique() < 2):
         raise NothingToReportError(title, [f"label: {len(frame)} labels, {frame['label'].nunique()} different"])
+    if not rows.binary and not _has_percentages(frame["label"].to_numpy()):
+        raise NothingToReportError(title, [f"label: {len(frame)} labels, of which Evidently can make no percentages"])
     (_classification(frame) if rows.binary else _regression(frame)).save_html(str(_made(path)))
     told = f"All figures are of a sample: {len(frame):,} of {len(rows.labels):,} answers whose label is known."
     lines = [told, "What is decided on is the gate's metric of all of them, with its interval."]
     add_head(path, title, [*lines, *_without_meaning(rows, frame)])
     return path
+
+
+def _has_percentages(labels: Floats) -> bool:
+    """Whether Evidently finds the constant with the least percentage error, without which it makes no page."""
+    with np.errstate(over="ignore"):
+        weights = sum(1 / labels[labels != 0])
+    return weights != 0 and bool(np.isfinite(weights))
 
 
 def _without_meaning(rows: LabelledRows, frame: pd.DataFrame) -> list[str]:
@@ -123,7 +134,7 @@ def _typed(frame: pd.DataFrame, numbers: list[str]) -> pd.DataFrame:
     for name in frame.columns:
         column = frame[name].reset_index(drop=True)
         if name in numbers:
-            columns[name] = pd.to_numeric(column).astype(np.float64).replace([np.inf, -np.inf], np.nan)
+            columns[name] = drawable(pd.to_numeric(column)).replace([np.inf, -np.inf], np.nan)
         else:
             columns[name] = column.astype(object).where(column.isna(), column.astype(str))
     return pd.DataFrame(columns)

@@ -27,6 +27,7 @@ from monitoring.page_head import add_head, decided
 from monitoring.reference import Reference
 
 SAMPLE = 3000
+_FARTHEST = 1e70  # where values beyond are drawn
 _NONE: Mapping[str, DriftFinding] = MappingProxyType({})
 _findings: ContextVar[Mapping[str, DriftFinding]] = ContextVar("findings_of_the_page", default=_NONE)
 
@@ -165,8 +166,14 @@ def _sample(frame: pd.DataFrame, findings: Sequence[DriftFinding]) -> pd.DataFra
     return pd.DataFrame(columns)
 
 
+def drawable(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of numbers as doubles whose fourth powers are doubles too: Evidently chooses bins by them."""
+    values = column.astype(np.float64)
+    return values.where(np.isinf(values), values.clip(-_FARTHEST, _FARTHEST))
+
+
 def _typed(column: pd.Series[Any], finding: DriftFinding) -> pd.Series[Any]:
     column = column.reset_index(drop=True)
     if finding.method == WASSERSTEIN:
-        return column.astype(np.float64)
+        return drawable(column)
     return column.astype(object).where(column.isna(), column.astype(str))

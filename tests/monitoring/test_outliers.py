@@ -33,6 +33,18 @@ def test_planted_extremes_are_found_and_their_column_is_named(window, values):
     assert all(any(f"{name}=" in reason for name in values) for reason in extremes.reasons(current.iloc[:100]))
 
 
+def test_a_category_never_seen_is_more_surprising_than_a_null_that_is_usual_and_than_any_known_one(window):
+    reference = window(4000)
+    reference.loc[:2000, "carrier"] = None
+    asked = window(3).assign(carrier=["XX", None, "DL"])
+
+    new, null, known = Extremes.of(reference).surprises(asked)[:, list(asked.columns).index("carrier")]
+
+    assert new == pytest.approx(np.log(4001))
+    assert null == pytest.approx(-np.log(reference["carrier"].isna().mean()))
+    assert null < known < new
+
+
 def test_performance_inside_the_extremes_is_a_slice_of_its_own(window):
     extremes = Extremes.of(window(4000))
     current = planted(window, rows=200, distance=20_000.0)

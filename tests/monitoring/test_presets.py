@@ -76,6 +76,29 @@ def test_a_percentage_of_labels_that_are_not_positive_is_said_to_mean_nothing(wi
     assert ("MAPE on this page means nothing: 1 of these labels are zero or negative." in page) is told
 
 
+@pytest.mark.parametrize("labels", [np.zeros(60), np.array([0.25, -0.25] * 30)], ids=["all zero", "cancelling out"])
+def test_labels_of_which_evidently_makes_no_percentages_make_no_page(window, tmp_path, labels):
+    found = answers(window, 60, binary=False)
+    rows = LabelledRows(found.features, found.predictions, labels, found.blocks, binary=False)
+
+    with pytest.raises(NothingToReportError, match="60 labels, of which Evidently can make no percentages"):
+        write_quality(rows, tmp_path / "quality.html", "delays")
+
+
+def test_values_whose_powers_are_no_doubles_are_drawn_at_the_farthest_that_can_be(window, tmp_path):
+    reference, current = window(300), window(300, seed=1)
+    current.loc[:9, "delay"] = 1e120
+    reference.loc[:9, "seats"] = current.loc[:9, "seats"] = -1e200
+    learned = Reference.of(reference)
+
+    found, as_of = drift(learned, current), parse_moment("2013-03-03T00:00Z")
+    page = DriftReport.of(learned, current, found, "flights", as_of).write(tmp_path / "drift.html")
+    summary = write_summary(learned, current, tmp_path / "summary.html", "flights")
+
+    assert [one.column for one in found if one.score is None] == ["seats"]
+    assert min(page.stat().st_size, summary.stat().st_size) > 1_000_000
+
+
 def test_labels_of_one_class_make_no_page(window, tmp_path):
     rows = answers(window, 60, binary=True)
     alike = LabelledRows(rows.features, rows.predictions, np.ones(60), rows.blocks, binary=True)
