@@ -16,7 +16,8 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.tier import Tier
-from mlflow_plugins.models import GOLDEN, MANIFEST, ModelPackage, golden_of, save_model
+from mlflow_plugins.models import GOLDEN, MANIFEST, PLAN, ModelPackage, golden_of, save_model
+from modeling.plan.registration import prove
 from modeling.tasks import Task
 
 ODDLY_NAMED = 'the "m" \\ m\n'
@@ -62,6 +63,17 @@ def delay(folder: Path) -> Small:
     })  # fmt: skip
 
 
+def distance(folder: Path) -> Small:
+    """A number, linear, of doubles and a text: the last bits of an answer depend on how many rows are asked."""
+    frame = flights().dropna().reset_index(drop=True)
+    known = np.sqrt(frame["distance"])
+    model = make_pipeline(encoded(["carrier"], ["distance", "dep hour"]), Ridge()).fit(frame, known)
+    plan = prove(model, frame, Task.REGRESSION).plan_file()
+    return _packaged(folder, model, (frame, known), {
+        "model": "distance", "version": 1, "task": Task.REGRESSION, "tier": None, "files": {PLAN: plan},
+    })  # fmt: skip
+
+
 def encoded(texts: list[str], numbers: list[str]) -> ColumnTransformer:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
     return ColumnTransformer([("texts", encoder, texts), ("numbers", "passthrough", numbers)])
@@ -69,10 +81,10 @@ def encoded(texts: list[str], numbers: list[str]) -> ColumnTransformer:
 
 def _packaged(folder: Path, model: Any, data: tuple[pd.DataFrame, pd.Series], told: dict[str, Any]) -> Small:
     X, y = data
-    task = told.pop("task")
+    task, files = told.pop("task"), told.pop("files", {})
     model.fit(X, y)
     golden = golden_of(model, X, task)
-    save_model(ModelPackage(model, X, task, {MANIFEST: b"{}", GOLDEN: golden.file}, ("scikit-learn",)), folder)
+    save_model(ModelPackage(model, X, task, {MANIFEST: b"{}", GOLDEN: golden.file, **files}, ("scikit-learn",)), folder)
     return Small(StoredModel(**told, folder=str(folder), digest=golden.digest), X)
 
 

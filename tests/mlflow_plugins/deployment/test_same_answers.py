@@ -10,10 +10,11 @@ import mlflow.pyfunc
 import pytest
 from asking import Answer, Request, ask
 from mlflow.pyfunc.scoring_server import init
-from odd_requests import every_request
+from odd_requests import every_request, formats
 
 from mlflow_plugins.deployment import application as application_module
 from mlflow_plugins.deployment.loading import load_served
+from mlflow_plugins.deployment.tier import Tier
 
 MODELS = ("late", "delay", "every_kind", "frames_out", "unusual")
 SHARE_OF_FAST_ANSWERS = 0.4
@@ -76,6 +77,18 @@ def test_the_requests_meet_every_kind_of_answer(answered):
     statuses = Counter(theirs.status for pairs in answered.values() for _, _, theirs in pairs)
 
     assert {200, 307, 400, 404, 405, 415, 500} <= statuses.keys()
+
+
+def test_a_linear_plan_answers_any_number_of_rows_as_mlflow_does(small, both):
+    ours, theirs = both("distance")
+    frame = small("distance").frame
+    bodies = [text for rows in (1, 2, 5, 64) for text in formats(frame.sample(rows, random_state=rows))]
+
+    pairs = compared(ours, theirs, [Request(body.encode()) for body in bodies])
+
+    assert different(pairs) == []
+    assert ours.routes.default.tier is Tier.COMPILED
+    assert fast(ours) == len(bodies)
 
 
 def test_our_headers_name_who_answered(answered):
