@@ -149,20 +149,19 @@ def _verified(stored: StoredModel) -> _Loaded:
     function = PREDICT_FUNCTIONS[checked.task]
     # MLflow's own wrapper, not its loader: that would read the file again, and trust types that the model names.
     pyfunc = PyFuncModel(described, _SklearnModelWrapper(checked.pipeline), function, model_id=described.model_id)
-    plan = stored_plan(folder)
+    plan, golden = stored_plan(folder), pd.read_parquet(folder / GOLDEN)
     if plan is None and stored.tier is Tier.COMPILED:
-        plan = _compiled(checked)
-    return _Loaded(
-        pyfunc, getattr(checked.pipeline, function), plan, pd.read_parquet(folder / GOLDEN), checked.manifest
-    )
+        plan = _compiled(checked, golden)
+    return _Loaded(pyfunc, getattr(checked.pipeline, function), plan, golden, checked.manifest)
 
 
-def _compiled(checked: LoadedModel) -> Plan | None:
+def _compiled(checked: LoadedModel, rows: pd.DataFrame) -> Plan | None:
     """A plan made now, because the operator asked for the tier of a version that was registered without one."""
     kinds: dict[str, Kind] = {"double": "number", "string": "text"}
     if not set(checked.kinds) <= kinds.keys():
         return None
-    found = compile_plan(checked.pipeline, checked.task, checked.columns, [kinds[kind] for kind in checked.kinds])
+    named = [kinds[kind] for kind in checked.kinds]
+    found = compile_plan(checked.pipeline, checked.task, checked.columns, named, rows)
     return found if isinstance(found, Plan) else None
 
 

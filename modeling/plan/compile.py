@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from modeling.pipeline import Kind
 from modeling.plan.blocks import Block, NotCompilableError, Raw
 from modeling.plan.estimators import Scored, scored
 from modeling.plan.features import assemble
+from modeling.plan.layout import laid_out
 from modeling.plan.links import Link
 from modeling.plan.plan import Plan
 from modeling.plan.preprocessing import chained
@@ -23,21 +26,25 @@ class NotCompilable:
     reason: str
 
 
-def compile_plan(pipeline: Any, task: Task, columns: Sequence[str], kinds: Sequence[Kind]) -> Plan | NotCompilable:
+def compile_plan(
+    pipeline: Any, task: Task, columns: Sequence[str], kinds: Sequence[Kind], X: pd.DataFrame | None = None
+) -> Plan | NotCompilable:
     """Read a fitted pipeline as a plan; whether the plan may be used is for `verify` to say.
 
     Args:
         columns: names of the columns it is asked with, in order.
         kinds: of each column, `text` (str or None) or `number` (float64).
+        X: some rows as they are asked, which show how the features of a linear model lie in memory.
     """
     block = Block(tuple(Raw(place, kind) for place, kind in enumerate(kinds)), tuple(columns))
     try:
         read = _read(pipeline, block)
         if task is Task.BINARY and not hasattr(pipeline, "predict_proba"):
             return NotCompilable(f"{type(pipeline).__name__} gives no probabilities")
+        plan = Plan(tuple(columns), tuple(kinds), assemble(read.features), read.model, read.answer)
+        return plan if X is None else laid_out(plan, pipeline, X)
     except NotCompilableError as error:
         return NotCompilable(str(error))
-    return Plan(tuple(columns), tuple(kinds), assemble(read.features), read.model, read.answer)
 
 
 def _read(model: Any, block: Block) -> Scored:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from modeling.errors import UnreadablePlanError
 from modeling.pipeline import column_kinds
 from modeling.plan.compile import compile_plan
-from modeling.plan.plan import Linear, Plan
+from modeling.plan.plan import Plan
 from modeling.plan.storage import to_bytes
 from modeling.plan.verify import COMPILED, Verdict, verify
 from modeling.tasks import Task
@@ -51,12 +51,8 @@ def prove(pipeline: Any, X: pd.DataFrame, task: Task) -> Serving:
         X: prepared rows that it was not fitted on.
     """
     kinds = column_kinds(X)
-    found = compile_plan(pipeline, task, list(kinds), list(kinds.values()))
+    found = compile_plan(pipeline, task, list(kinds), list(kinds.values()), X)
     verdict = verify(found, pipeline, X, task)
-    if isinstance(found, Plan) and isinstance(found.model, Linear) and verdict.tier < COMPILED:
-        # Features of several rows may lie column by column in memory; only trying tells.
-        found = replace(found, model=replace(found.model, by_column=True), _row=[])
-        verdict = verify(found, pipeline, X, task)
     return Serving(verdict, found if isinstance(found, Plan) and verdict.tier == COMPILED else None)
 
 

@@ -130,6 +130,39 @@ def test_one_row_alone_is_answered_as_the_pipeline_answers_it_alone(name, frame,
     assert found == [tuple(answers(model, rows.iloc[[place]]).ravel()) for place in range(len(rows))]
 
 
+LINEAR = {
+    "scaled": make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
+    "as they are": make_pipeline(FunctionTransformer(), LogisticRegression()),
+    "side by side": make_pipeline(
+        make_column_transformer((StandardScaler(), ["x0"]), (MinMaxScaler(), ["x2", "x3"])), LogisticRegression()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_linear_plan_adds_in_the_order_of_the_pipeline_even_where_a_sigmoid_hides_it(name, count, frame, labels):
+    numbers = frame[["x0", "x2", "x3"][: count if name != "side by side" else 3]]
+    model = LINEAR[name].fit(numbers, labels["yes"])
+    kinds = column_kinds(numbers)
+
+    plan = compile_plan(model, Task.BINARY, list(kinds), list(kinds.values()), numbers)
+
+    inputs = plan.program.matrix([numbers[column].to_numpy() for column in numbers])
+    scores = plan.model.scores(Numpy().features(plan.program, inputs))
+    assert scores.ravel().tobytes() == model.decision_function(numbers).tobytes()
+
+
+def test_a_linear_model_that_raises_on_its_own_rows_is_not_compiled(frame, labels):
+    model = make_pipeline(encoded(OneHotEncoder(sparse_output=False), SimpleImputer()), Ridge())
+    kinds = column_kinds(frame)
+
+    model.fit(frame, labels["number"])
+    found = compile_plan(model, Task.REGRESSION, list(kinds), list(kinds.values()), frame.assign(carrier="ZZ"))
+
+    assert "it does not answer its own rows: Found unknown categories" in found.reason
+
+
 @pytest.mark.parametrize("name", ["histogram boosting", "forest", "logistic"])
 def test_a_recalibrated_model_has_a_plan_too(name, frame, labels):
     estimator, label = PIPELINES[name]
