@@ -167,7 +167,7 @@ def _sample(frame: pd.DataFrame, findings: Sequence[DriftFinding]) -> pd.DataFra
 
 
 def drawable(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers as doubles whose fourth powers are doubles too: Evidently chooses bins by them."""
+    """A column of numbers as doubles whose range and powers are doubles too: Evidently chooses bins by them."""
     values = column.astype(np.float64)
     return values.where(np.isinf(values), values.clip(-_FARTHEST, _FARTHEST))
 

@@ -85,18 +85,13 @@ def test_labels_of_which_evidently_makes_no_percentages_make_no_page(window, tmp
         write_quality(rows, tmp_path / "quality.html", "delays")
 
 
-def test_values_whose_powers_are_no_doubles_are_drawn_at_the_farthest_that_can_be(window, tmp_path):
-    reference, current = window(300), window(300, seed=1)
-    current.loc[:9, "delay"] = 1e120
-    reference.loc[:9, "seats"] = current.loc[:9, "seats"] = -1e200
-    learned = Reference.of(reference)
+def test_values_whose_range_is_no_double_are_drawn_at_the_farthest_that_can_be(window, tmp_path):
+    current = window(300, seed=1)
+    current.loc[:1, "delay"] = [1.7e308, -1.7e308]
 
-    found, as_of = drift(learned, current), parse_moment("2013-03-03T00:00Z")
-    page = DriftReport.of(learned, current, found, "flights", as_of).write(tmp_path / "drift.html")
-    summary = write_summary(learned, current, tmp_path / "summary.html", "flights")
+    path = write_summary(Reference.of(window(300)), current, tmp_path / "summary.html", "flights")
 
-    assert [one.column for one in found if one.score is None] == ["seats"]
-    assert min(page.stat().st_size, summary.stat().st_size) > 1_000_000
+    assert path.stat().st_size > 1_000_000
 
 
 def test_labels_of_one_class_make_no_page(window, tmp_path):
