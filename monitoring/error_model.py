@@ -7,6 +7,7 @@ of the squared one its RMSE. As with classes, a changed meaning of the features 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -67,7 +68,8 @@ class ErrorModel:
         value, deviation = max(mean, 0.0), float(np.sqrt(variance))
         if metric == "rmse":
             value = float(np.sqrt(value))
-            deviation /= max(2 * value, float(np.finfo(np.float64).tiny))
+            # The slope of the root, which has no end where hardly an error is expected; the root itself has one.
+            deviation = min(deviation / (2 * value), math.sqrt(deviation)) if value else math.sqrt(deviation)
         reach = reach_of(self.blocks, level) * deviation
         return Estimate(value, max(value - reach, 0.0), value + reach, len(frame), self.blocks, level)
 

@@ -146,6 +146,18 @@ def test_the_error_of_a_regression_is_estimated_where_it_has_shifted():
     assert learned.estimate("r2", frame) is None
 
 
+def test_a_row_of_which_hardly_an_error_is_expected_has_an_interval_that_ends():
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": generator.normal(size=600)}).assign(prediction=lambda frame: frame["a"])
+    errors = generator.standard_t(1.5, 600) * 10 * (rows["a"] > 0.5) + generator.normal(0, 1e-3, 600)
+    learned = learn_errors(rows, rows["prediction"] + errors, np.arange(600) // 20)
+
+    found = [learned.estimate("rmse", rows.iloc[[place]]) for place in range(40)]
+
+    assert min(one.value for one in found) == 0
+    assert max(one.high for one in found) < 20 * np.abs(errors).max()
+
+
 def rows_of_classes(rows=4000, **how):
     p, y, day = classes(rows, **how)
     features = pd.DataFrame({"signal": p, "noise": np.random.default_rng(5).normal(size=rows)})
