@@ -108,7 +108,7 @@ def _plain(
         def whole(question: Question) -> bytes:
             try:
                 return prefix + _word(question[name] + _SIGN)
-            except (struct.error, TypeError):
+            except (struct.error, TypeError, OverflowError):  # the last one from a whole number of NumPy's
                 return prefix + _checked(question[name], name, dtype, encode)
 
         return whole

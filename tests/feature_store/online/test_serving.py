@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+import numpy as np
 import polars as pl
 import pytest
 from polars import col
@@ -302,6 +303,20 @@ def test_questions_of_another_type_are_refused_and_not_read_as_missing(lake, ope
         reader.read([{"dest": "JFK"}], at(1))
     with pytest.raises(NaiveMomentError):
         reader.read([{"origin": "JFK"}], at(1).replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("entity", [["who"], ["who", "hour"]])
+def test_a_whole_number_of_numpy_names_the_same_entity(lake, open_store, entity: list[str]) -> None:
+    counts = Source("counts", read=nothing, key="n", event_time="hour", available_at="hour", entity=entity)
+    online, store = OnlineViews([recency(counts)], every("06:00", seen(counts, within="7d"))), open_store()
+    types = {"n": pl.Int64(), "who": pl.Int64(), "hour": UTC_US}
+    ingest_batch(counts, pl.DataFrame([(1, -7, at(0))], schema=types, orient="row"), lake, as_of=at(1), batch="1")
+    materialize(online, lake, store, as_of=at(1))
+    reader = OnlineReader(online, store, types=types)
+
+    answers = [reader.read([{"who": who, "hour": at(0)}], at(24)).rows for who in (-7, np.int64(-7), np.int8(-7))]
+
+    assert answers == [[(1.0,)]] * 3
 
 
 def test_an_aggregate_that_cannot_be_kept_up_is_refused_by_name() -> None:
