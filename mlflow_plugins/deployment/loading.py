@@ -14,7 +14,7 @@ import pandas as pd
 from mlflow_plugins import loader
 from mlflow_plugins.deployment.columns import Column, columns_of
 from mlflow_plugins.deployment.compiled import predict_by, stored_plan
-from mlflow_plugins.deployment.decoding import Decoder, Values
+from mlflow_plugins.deployment.decoding import Decoder
 from mlflow_plugins.deployment.frames import to_frame
 from mlflow_plugins.deployment.mlflow_app import MlflowApp
 from mlflow_plugins.deployment.options import StoredModel
@@ -40,6 +40,7 @@ class _Loaded:
 
     Attributes:
         predict: a frame in the dtypes of the signature to what the pyfunc answers.
+        scores: the same to what lies behind the answer, where something does.
         plan: of our own models, what was compiled and verified when it was registered.
         rows: to prove tiers on; none where the model brings none.
         manifest: what one of our own versions tells about itself.
@@ -47,6 +48,7 @@ class _Loaded:
 
     pyfunc: Any
     predict: Callable[[pd.DataFrame], Any]
+    scores: Callable[[pd.DataFrame], Any] | None = None
     plan: Plan | None = None
     rows: pd.DataFrame | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -113,10 +115,11 @@ def _choose(highest: Tier, loaded: _Loaded, sample: Sample | None) -> _Choice:
     if sample is None:
         choice.refused[Tier.TYPED] = "the signature is not of named scalar columns, or there are no rows to prove it on"
         return choice
+    scores = None if loaded.scores is None else _framed(loaded.scores, sample.columns)
     for tier, predict in _candidates(loaded, sample.columns):
         if tier.rank > highest.rank:
             continue
-        problem = problem_of(tier, predict, sample)
+        problem = problem_of(tier, predict, sample, scores)
         if problem is None:
             choice.tier, choice.predict = tier, predict
             return choice
@@ -125,12 +128,15 @@ def _choose(highest: Tier, loaded: _Loaded, sample: Sample | None) -> _Choice:
 
 
 def _candidates(loaded: _Loaded, columns: Sequence[Column]) -> list[tuple[Tier, Predict]]:
-    def typed(values: Sequence[Values]) -> Any:
-        return loaded.predict(to_frame(columns, values))
-
+    typed = _framed(loaded.predict, columns)
     found: list[tuple[Tier, Predict]] = [(Tier.MICROBATCH, typed), (Tier.TYPED, typed)]
     compiled = predict_by(loaded.plan, columns) if loaded.plan is not None else None
     return [(Tier.COMPILED, compiled), *found] if compiled is not None else found
+
+
+def _framed(ask: Callable[[pd.DataFrame], Any], columns: Sequence[Column]) -> Predict:
+    """What is asked with a frame, asked with decoded columns."""
+    return lambda values: ask(to_frame(columns, values))
 
 
 def _verified(stored: StoredModel) -> _Loaded:
@@ -152,7 +158,8 @@ def _verified(stored: StoredModel) -> _Loaded:
     plan, golden = stored_plan(folder), pd.read_parquet(folder / GOLDEN)
     if plan is None and stored.tier is Tier.COMPILED:
         plan = _compiled(checked, golden)
-    return _Loaded(pyfunc, getattr(checked.pipeline, function), plan, golden, checked.manifest)
+    scores = getattr(checked.pipeline, "decision_function", None)
+    return _Loaded(pyfunc, getattr(checked.pipeline, function), scores, plan, golden, checked.manifest)
 
 
 def _compiled(checked: LoadedModel, rows: pd.DataFrame) -> Plan | None:
@@ -171,7 +178,7 @@ def _foreign(stored: StoredModel) -> _Loaded:
 
     pyfunc = load_model(stored.folder)
     example = pyfunc.input_example
-    return _Loaded(pyfunc, pyfunc.predict, None, example if isinstance(example, pd.DataFrame) else None)
+    return _Loaded(pyfunc, pyfunc.predict, rows=example if isinstance(example, pd.DataFrame) else None)
 
 
 def _questions(stored: StoredModel, loaded: _Loaded, columns: Sequence[Column]) -> Questions | None:

@@ -63,8 +63,12 @@ def sample_of(rows: pd.DataFrame, columns: tuple[Column, ...], pyfunc: Any) -> S
     return Sample(columns, tuple(zip(bodies, answers, strict=True)), values)
 
 
-def problem_of(tier: Tier, predict: Predict, sample: Sample) -> str | None:
-    """Why a tier may not serve this model; none when its bytes are MLflow's."""
+def problem_of(tier: Tier, predict: Predict, sample: Sample, scores: Predict | None = None) -> str | None:
+    """Why a tier may not serve this model; none when its bytes are MLflow's.
+
+    Args:
+        scores: what lies behind its answers, if anything does: a sigmoid hides most last bits.
+    """
     decode = Decoder(sample.columns).decode
     for body, answer in sample.bodies:
         values = decode(body)
@@ -77,8 +81,9 @@ def problem_of(tier: Tier, predict: Predict, sample: Sample) -> str | None:
             return f"its answer to golden rows is not MLflow's: {found[:80]!r} instead of {answer[:80]!r}"
     if tier is not Tier.MICROBATCH:  # nobody's rows are beside anybody else's
         return None
-    if not rows_independent(predict, sample.values) or not gaps_independent(predict, sample):
-        return "a row is answered differently alone and among others"
+    for ask in (predict, scores or predict):
+        if not rows_independent(ask, sample.values) or not gaps_independent(ask, sample):
+            return "a row is answered differently alone and among others"
     return None
 
 

@@ -7,7 +7,7 @@ request a call. Equal means equal bits; a value at which the pipeline raises mus
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,18 +47,20 @@ class Verdict:
 class _Judged:
     """A pipeline as it is asked."""
 
-    pipeline: Any
-    task: Task
+    ask: Callable[[pd.DataFrame], Any]
 
     def answer(self, X: pd.DataFrame) -> Floats | None:
         """What the pipeline says to some rows; none where it raises."""
-        asked = self.pipeline.predict_proba if self.task is Task.BINARY else self.pipeline.predict
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # overflow and unknown categories are what is being tried
             try:
-                return np.ascontiguousarray(asked(X), dtype=np.float64)
+                return np.ascontiguousarray(self.ask(X), dtype=np.float64)
             except Exception:  # noqa: BLE001  # a transformer of the user's own may raise anything
                 return None
+
+
+def _judged(pipeline: Any, task: Task) -> _Judged:
+    return _Judged(pipeline.predict_proba if task is Task.BINARY else pipeline.predict)
 
 
 def verify(found: Plan | NotCompilable, pipeline: Any, X: pd.DataFrame, task: Task) -> Verdict:
@@ -68,7 +70,7 @@ def verify(found: Plan | NotCompilable, pipeline: Any, X: pd.DataFrame, task: Ta
         found: what `compile_plan` made of the pipeline.
         X: rows as they are asked, at least one; 400 of them are used.
     """
-    judged, sample = _Judged(pipeline, task), X.head(_SAMPLE).reset_index(drop=True)
+    judged, sample = _judged(pipeline, task), X.head(_SAMPLE).reset_index(drop=True)
     dependent = row_dependence(pipeline, sample, task)
     without = TYPED if dependent else TOGETHER
     reasons = (dependent,) if dependent else ()
@@ -128,9 +130,16 @@ def _differs(plan: Plan, by: Engine, rows: pd.DataFrame, expected: Floats | None
 def row_dependence(pipeline: Any, X: pd.DataFrame, task: Task) -> str | None:
     """Why rows cannot be answered together: an answer that depends on the rows beside it; none where none was seen.
 
-    Each row is asked alone, first, last, in small and large company; all of its answers must have the same bits.
+    Each row is asked alone, first, last, in small and large company; all of its answers must have the same bits, and
+    so must the scores behind them, because a sigmoid hides most last bits.
     """
-    judged, rows = _Judged(pipeline, task), X.head(_TOGETHER)
+    rows, problem = X.head(_TOGETHER), None
+    if hasattr(pipeline, "decision_function"):
+        problem = _dependence(_Judged(pipeline.decision_function), rows)
+    return problem or _dependence(_judged(pipeline, task), rows)
+
+
+def _dependence(judged: _Judged, rows: pd.DataFrame) -> str | None:
     together = judged.answer(rows)
     if together is None:
         return "the pipeline raises on rows that it was evaluated on"

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import Normalizer, OrdinalEncoder
 
 from mlflow_plugins.deployment.options import StoredModel
 from mlflow_plugins.deployment.tier import Tier
@@ -71,6 +71,15 @@ def distance(folder: Path) -> Small:
     plan = prove(model, frame, Task.REGRESSION).plan_file()
     return _packaged(folder, model, (frame, known), {
         "model": "distance", "version": 1, "task": Task.REGRESSION, "tier": None, "files": {PLAN: plan},
+    })  # fmt: skip
+
+
+def squashed(folder: Path) -> Small:
+    """Yes or no, linear and not to be compiled: rows decide about each other's last bits, which a sigmoid hides."""
+    frame = flights().dropna()[["distance", "dep hour"]].reset_index(drop=True)
+    known = (np.random.default_rng(0).random(len(frame)) < frame["distance"] / 5000).astype(float)
+    return _packaged(folder, make_pipeline(Normalizer(), LogisticRegression()), (frame, known), {
+        "model": "squashed", "version": 1, "task": Task.BINARY, "tier": None,
     })  # fmt: skip
 
 

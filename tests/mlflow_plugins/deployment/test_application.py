@@ -222,7 +222,7 @@ def test_the_description_holds_the_models_own_columns_and_rows_that_it_answers(a
     assert answers[0].body == answers[1].body
 
 
-@pytest.mark.parametrize("name", ["centred", "filled"])
+@pytest.mark.parametrize("name", ["centred", "filled", "squashed"])
 def test_models_tells_the_tier_and_why_it_is_not_a_higher_one(application, small, name):
     app = application(load_served(small(name).stored))
 

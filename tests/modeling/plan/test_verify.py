@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modeling.errors import UnreadablePlanError
 from modeling.pipeline import column_kinds
@@ -139,6 +140,19 @@ def test_a_model_that_looks_at_other_rows_never_shares_a_call(frame, labels, own
     assert served.plan is None
     assert served.verdict.reasons[0] == f"{type(own).__name__} is not among the transformers that can be compiled"
     assert told in served.verdict.reasons[1]
+
+
+@pytest.mark.parametrize("columns", [["x0", "x2"], ["x0", "x2", "x3"]])
+def test_rows_that_a_sigmoid_makes_look_independent_never_share_a_call(columns, frame, labels):
+    numbers = frame[columns]
+    model = make_pipeline(FunctionTransformer(np.array), LogisticRegression()).fit(numbers, labels["yes"])
+
+    verdict = prove(model, numbers, Task.BINARY).verdict
+
+    scores = model.decision_function(numbers)
+    alone = [model.decision_function(numbers.iloc[[place]])[0] for place in range(len(numbers))]
+    assert (scores != alone).any()
+    assert verdict.tier == TYPED
 
 
 def test_the_verdict_is_stored_and_read_back(boosted, frame):
