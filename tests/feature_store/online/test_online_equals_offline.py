@@ -36,6 +36,12 @@ def store() -> LmdbStore:
     return LmdbStore(tempfile.mkdtemp(dir=FOLDERS.name))
 
 
+def one_by_one(reader: OnlineReader, questions: pl.DataFrame) -> list[tuple[object, ...]]:
+    """The answers to questions that nobody else asks with, in Python's values."""
+    brought, moments = questions.drop("as_of").rows(named=True), questions["as_of"]
+    return [reader.read([one], moment).rows[0] for one, moment in zip(brought, moments, strict=True)]
+
+
 increments = st.lists(
     st.tuples(st.integers(0, 40), st.sampled_from([1, 3, 1000]), st.booleans()), min_size=1, max_size=3
 )
@@ -57,9 +63,13 @@ def test_a_read_at_any_later_moment_equals_the_asof_join_bit_for_bit(
             materialize(online, lake, into, as_of=now, chunk_rows=chunk_rows)
     types = {name: dtype for name, dtype in QUESTIONS.items() if name != "as_of"}
     questions = frame_of_questions(asked, now)
-    served = OnlineReader(online, into, types=types).frame(questions)
+    reader = OnlineReader(online, into, types=types)
+    served, alone = reader.frame(questions), one_by_one(reader, questions)
 
     wanted = features(VIEWS, questions, lake, spine=spine)
+    assert bits(pl.DataFrame(alone, wanted.select(reader.names).schema, orient="row")) == bits(
+        wanted.select(reader.names)
+    )
     assert served.schema == wanted.schema
     for name in wanted.columns:
         assert bits(served.select(name)) == bits(wanted.select(name)), name
