@@ -36,6 +36,7 @@ from flows.worth_told import log_worth, revised_series, series_of
 from flows.worth_told import told as worth_told
 from lifecycle.actions import Hold
 from lifecycle.drift_findings import with_importance
+from lifecycle.errors import CooldownTooShortError
 from lifecycle.evidence import DriftFinding, Evidence, JointDrift
 from lifecycle.moments import Window, iso, parse_moment
 from lifecycle.records import to_plain
@@ -168,8 +169,11 @@ def page_is_due(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> 
 
 
 def is_alarming(step: Step, evidence: Evidence, earlier: Sequence[Evidence]) -> bool:
-    """Whether the policy would do anything but hold."""
-    return not isinstance(step.loop.policy_of(step.model).decide(evidence, earlier), Hold)
+    """Whether the policy would do anything but hold, or would if its cooldown were no shorter than labels take."""
+    try:
+        return not isinstance(step.loop.policy_of(step.model).decide(evidence, earlier), Hold)
+    except CooldownTooShortError:
+        return True  # an error of the decision, which is made and told later, and not of what is seen
 
 
 def log_series(step: Step, champion: Reign, evidence: Evidence, seen: Mapping[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import StatisticsError
@@ -22,14 +23,14 @@ from flows.evidence import earlier_findings, last_training
 from flows.history import rows_of
 from flows.judging import interval, paired
 from flows.model import Model
-from flows.monitor import drift_told
+from flows.monitor import drift_told, is_alarming
 from flows.worth import labelled
 from lifecycle.actions import Action, Hold, Promote, Retrain
 from lifecycle.decisions import WINDOW, Decision, Links
 from lifecycle.evidence import ChampionFacts, DriftFinding, Evidence
 from lifecycle.gates import Gate
 from lifecycle.moments import Window
-from lifecycle.policies import Policy
+from lifecycle.policies import Elapsed, Policy
 from mlflow_plugins.ledger import SqlLedger
 
 START = datetime(2013, 6, 1, tzinfo=UTC)
@@ -118,6 +119,18 @@ def test_a_version_that_takes_a_feature_the_model_has_no_more_is_not_compared_wi
 
     assert paired(MODEL, asked(), 1, other) is None
     assert paired(MODEL, asked(), 1, same) is not None
+
+
+def test_a_cooldown_too_short_for_the_labels_is_an_alarm_and_ends_no_monitoring() -> None:
+    policy = Policy(every="7d", retrain=Elapsed(WEEK), cooldown="7d")
+    step: Any = SimpleNamespace(loop=SimpleNamespace(policy_of=lambda _: policy), model=MODEL)
+    late = Evidence(
+        "trips", START, Window.before(START, WEEK), champion=ChampionFacts(1, 1, "d", 0.2, START),
+        last_training=START - 9 * WEEK, label_delay_p95=WEEK,
+    )  # fmt: skip
+
+    assert is_alarming(step, late, [])
+    assert not is_alarming(step, replace(late, last_training=START), [])
 
 
 def test_drift_that_cannot_be_told_is_told_as_unknown(decided: Any) -> None:
