@@ -48,7 +48,9 @@ def importance_figure(importances: Sequence[Importance]) -> Figure:
     figure = Figure(figsize=(7, 1 + 0.28 * len(shown)), layout="constrained")
     axes = figure.subplots()
     axes.barh(range(len(shown)), [one.loss for one in shown], color=_INK)
-    axes.set_yticks(range(len(shown)), [one.column for one in shown])
+    axes.set_yticks(
+        range(len(shown)), [one.column.replace("$", r"\$") for one in shown]
+    )  # two of them would be a formula
     axes.invert_yaxis()
     axes.set_xlabel("loss when the column is shuffled")
     return figure

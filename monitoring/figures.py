@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _INK, _ALARM, _QUIET = "#2b5c8a", "#c0392b", "#b8c4cf"
 
 
+def as_written(text: str) -> str:
+    """A name of somebody else's for Matplotlib, which reads what stands between two dollars as a formula."""
+    return text.replace("$", r"\$")
+
+
 def drift_figure(findings: Sequence[DriftFinding]) -> Figure:
     """One bar a column in column order, its threshold as a line; a column without a score says so."""
     from matplotlib.figure import Figure
@@ -28,8 +33,8 @@ def drift_figure(findings: Sequence[DriftFinding]) -> Figure:
     for place, finding in enumerate(findings):
         axes.plot([finding.threshold] * 2, [place - 0.4, place + 0.4], color="black", linewidth=1)
         if finding.score is None:
-            axes.text(0, place, f" {finding.note}", va="center", fontsize=7, color="grey")
-    axes.set_yticks(places, [finding.column for finding in findings])
+            axes.text(0, place, as_written(f" {finding.note}"), va="center", fontsize=7, color="grey")
+    axes.set_yticks(places, [as_written(finding.column) for finding in findings])
     axes.invert_yaxis()
     axes.set_xlabel("distance from the reference window (line: threshold)")
     return figure
@@ -78,7 +83,7 @@ def segments_figure(findings: Sequence[SegmentFinding]) -> Figure:
         reach = [[worse.value - worse.low], [worse.high - worse.value]]
         axes.errorbar([worse.value], [place], xerr=reach, fmt="o", capsize=2, color=_ALARM if one.weak else _INK)
     axes.axvline(0, color="black", linewidth=1)
-    axes.set_yticks(range(len(shown)), [f"{one.segment} ({one.rows})" for one, _ in shown])
+    axes.set_yticks(range(len(shown)), [as_written(f"{one.segment} ({one.rows})") for one, _ in shown])
     axes.invert_yaxis()
     axes.set_xlabel(f"{findings[0].metric if findings else 'loss'} inside minus outside")
     return figure
@@ -119,7 +124,7 @@ def attribution_figure(drift: AttributionDrift) -> Figure:
     else:
         axes.barh(places, [one.shift for one in shown], color=_INK)
         axes.set_xlabel("what the column tells of the champion's errors (fall of the squared error)")
-    axes.set_yticks(places, [one.column for one in shown])
+    axes.set_yticks(places, [as_written(one.column) for one in shown])
     axes.invert_yaxis()
-    axes.set_title("; ".join(filter(None, [drift.method, drift.note])), fontsize=9)
+    axes.set_title(as_written("; ".join(filter(None, [drift.method, drift.note]))), fontsize=9)
     return figure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lifecycle.evidence import Evidence
+from monitoring.figures import as_written
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,5 +71,5 @@ def _drift(axes: Any, windows: Sequence[Evidence], columns: Sequence[str]) -> No
                     axes.plot(place, row, "o", color=_ALARM, markersize=5)
     if columns:
         axes.imshow(scores, aspect="auto", cmap="Blues", vmin=0.0, vmax=max(0.2, float(np.nanmax([0.2, *scores.flat]))))
-    axes.set_yticks(range(len(columns)), columns, fontsize=8)
+    axes.set_yticks(range(len(columns)), map(as_written, columns), fontsize=8)
     axes.set_title("distance from the reference window (red: drifted)", fontsize=9, loc="left")

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lifecycle.estimates import Estimate
+from lifecycle.evidence import DriftFinding, Evidence
 from lifecycle.moments import Window
 from lifecycle.worth import AttributionDrift, AttributionFinding, Reconciliation, SegmentFinding
-from monitoring.figures import attribution_figure, estimate_figure, segments_figure
+from monitoring.figures import attribution_figure, drift_figure, estimate_figure, segments_figure
+from monitoring.history import history_figure
 
 WINDOW = Window(datetime(2021, 3, 1, tzinfo=UTC), datetime(2021, 3, 8, tzinfo=UTC))
 VALUE = Estimate(0.2, 0.1, 0.3, 500, 7)
@@ -32,6 +34,18 @@ def test_segments_without_an_interval_are_left_out() -> None:
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["origin=JFK (500)"]
     assert drawn(figure)
     assert drawn(segments_figure([]))
+
+
+def test_a_name_with_dollars_is_drawn_as_it_is_written() -> None:
+    odd = "fare=$0_$50"
+    moved = AttributionDrift("window", 200, 0.9, (AttributionFinding(odd, 0.4, 0.6, 0.2),), f"changed: {odd}")
+    drifted = (DriftFinding(odd, "jensen_shannon", 0.3, 0.1, 100), DriftFinding("x", "y", None, 0.1, 0, f"new: {odd}"))
+    seen = Evidence("m", WINDOW.end, WINDOW, drift=drifted)
+
+    assert drawn(segments_figure([SegmentFinding(odd, "brier", 500, VALUE, VALUE, 0.001, True, True)]))
+    assert drawn(attribution_figure(moved))
+    assert drawn(drift_figure(drifted))
+    assert drawn(history_figure([seen]))
 
 
 def test_estimates_are_drawn_beside_what_the_labels_said() -> None:
