@@ -144,6 +144,20 @@ def centred(folder: Path) -> Small:
     return Small(StoredModel(model="centred", version=1, folder=str(folder), digest=None), frame)
 
 
+def fickle(folder: Path) -> Small:
+    """A model of another origin that fails where the third of its own rows comes first."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    frame = pd.DataFrame({"d": [0.5, 1.25, 3.0, 7.5]})
+    mlflow.pyfunc.save_model(
+        str(folder), python_model=Fickle(), input_example=frame, pip_requirements=[],
+        signature=ModelSignature(Schema([ColSpec("double", "d")])),
+    )  # fmt: skip
+    return Small(StoredModel(model="fickle", version=1, folder=str(folder), digest=None), frame)
+
+
 def filled(folder: Path) -> Small:
     """A model of another origin in which the other rows decide about a row that lacks a value, and no others."""
     import mlflow.pyfunc
@@ -203,6 +217,15 @@ class Centred(_python_model()):  # type: ignore[misc]
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
         return (model_input["d"] - model_input["d"].mean()).to_numpy(dtype=float)
+
+
+class Fickle(_python_model()):  # type: ignore[misc]
+    """Answers what it is asked."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
+        if model_input["d"].iloc[0] == 3.0:
+            raise ValueError("three comes third")
+        return model_input["d"].to_numpy(dtype=float)
 
 
 class Filled(_python_model()):  # type: ignore[misc]

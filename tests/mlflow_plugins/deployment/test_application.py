@@ -233,6 +233,13 @@ def test_models_tells_the_tier_and_why_it_is_not_a_higher_one(application, small
     assert model["refused"] == {"microbatch": "a row is answered differently alone and among others"}
 
 
+def test_a_model_that_fails_on_some_of_its_own_rows_is_served_all_the_same(small):
+    served = load_served(small("fickle").stored)
+
+    assert served.tier is Tier.TYPED
+    assert served.refused == {"microbatch": "it failed on some golden rows: ValueError: three comes third"}
+
+
 def test_a_version_is_tried_in_a_process_of_its_own_before_it_is_loaded(small, tmp_path):
     stored = msgspec.structs.replace(small("late").stored, trials=str(tmp_path / "trials"))
     other = msgspec.structs.replace(stored, digest="0" * 64)
