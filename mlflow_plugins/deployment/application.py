@@ -261,19 +261,20 @@ class Application:
             return None
         started = perf_counter()
         assert served.predict is not None
-        values, asked = served.decoded(body), None
+        values, found, asked = served.decoded(body), None, None
         try:
             if values is None and served.questions is not None:
-                values, asked = self._completed(served, completed_at_once(served.questions, scope, body))
+                found = completed_at_once(served.questions, scope, body)
+                values, asked = (None, None) if found is None else (found.values, found.asked)
             if values is None or len(values[0]) > INLINE_ROWS:
                 return None
             predictions = served.predict(values)
             answered = Answered(served, scope, body, values, predictions, 200, encode(predictions), asked)
-            if self.before_answer is None:
-                return Ready(answered, (served.headers,), started)
-            return Ready(answered, (served.headers, self.before_answer(answered)), started)
+            more = () if self.before_answer is None else self.before_answer(answered)
         except Exception:  # noqa: BLE001  # whatever it was, the usual way meets it again, and words the answer
             return None
+        self._looked_up(served, found)
+        return Ready(answered, (served.headers, more), started)
 
     async def _score(self, served: Served, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         if self.full():
@@ -305,17 +306,17 @@ class Application:
         """The model's columns, completed where the request brings its key alone; none where MLflow has to answer."""
         if served.decoder is None or header(scope, b"content-type") not in JSON_TYPES:
             return None
-        values, asked = served.decoded(body), None
-        if values is None and served.questions is not None:
-            values, asked = self._completed(served, await completed_in_time(served.questions, scope, body))
-        return None if values is None else (values, asked)
+        values = served.decoded(body)
+        if values is not None or served.questions is None:
+            return None if values is None else (values, None)
+        found = await completed_in_time(served.questions, scope, body)
+        self._looked_up(served, found)
+        return None if found is None else (found.values, found.asked)
 
-    def _completed(self, served: Served, found: Completed | None) -> tuple[list[Values] | None, Asked | None]:
-        if found is None:
-            return None, None
-        for outcome, count in found.outcomes.items():
-            self.counts.lookups[served.model, outcome] += count
-        return found.values, found.asked
+    def _looked_up(self, served: Served, found: Completed | None) -> None:
+        if found is not None:
+            for outcome, count in found.outcomes.items():
+                self.counts.lookups[served.model, outcome] += count
 
     async def _fast(
         self,

@@ -82,9 +82,8 @@ def problem_of(tier: Tier, predict: Predict, sample: Sample, scores: Predict | N
     if tier is not Tier.MICROBATCH:  # nobody's rows are beside anybody else's
         return None
     try:
-        apart = all(
-            rows_independent(ask, sample.values) and gaps_independent(ask, sample) for ask in (predict, scores or predict)
-        )
+        asks = (predict, scores or predict)
+        apart = all(rows_independent(ask, sample.values) and gaps_independent(ask, sample) for ask in asks)
     except Exception as error:  # noqa: BLE001  # a model may answer any number of rows but the one that was tried
         return f"it failed on some golden rows: {type(error).__name__}: {error}"
     return None if apart else "a row is answered differently alone and among others"

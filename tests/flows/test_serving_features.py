@@ -34,10 +34,12 @@ def test_a_question_with_its_key_alone_answers_the_bytes_of_the_full_request(tra
     by_key = answer(application, records(asked), as_of)
     full = answer(application, records(offline(loop, path, asked, as_of)), as_of)
     one = answer(application, records(asked[:1]), as_of)
+    many = answer(application, records(asked * 60), as_of)
 
     assert (by_key.status, by_key.body) == (200, full.body)
     assert one.json()["predictions"][0] == full.json()["predictions"][0]
-    assert application.counts.lookups == {("small", "found"): 10}
+    assert many.json()["predictions"] == full.json()["predictions"] * 60
+    assert application.counts.lookups == {("small", "found"): 10 + 540}
     assert {labels[2] for labels in application.counts.answers} == {"fast"}
 
 
