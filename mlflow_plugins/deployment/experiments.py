@@ -58,10 +58,7 @@ def unit_reader(columns: Sequence[str]) -> ReadUnit:
 
 
 def _keys_in(columns: Sequence[str]) -> Callable[[bytes], str | None]:
-    fields = [(f"key_{place}", str | int | float | None, None) for place in range(len(columns))]
-    named = {field[0]: column for field, column in zip(fields, columns, strict=True)}
-    # Fields that are not named here are skipped without being read.
-    record = msgspec.defstruct("Keys", fields, rename=named)
+    record = _record(columns)
     split = msgspec.defstruct("Split", [("columns", list[str]), ("data", list[list[Raw]])])
     formats: list[Any] = [("dataframe_records", list[record], []), ("instances", list[record], [])]  # type: ignore[valid-type]  # made here
     envelope = msgspec.defstruct("Body", [*formats, ("dataframe_split", split | None, None)])
@@ -70,15 +67,32 @@ def _keys_in(columns: Sequence[str]) -> Callable[[bytes], str | None]:
     def read(body: bytes) -> str | None:
         try:
             found: Any = decode(body)
-            rows = [msgspec.structs.astuple(row) for row in found.dataframe_records or found.instances]
+            rows = [_values(row, columns) for row in found.dataframe_records or found.instances]
             if found.dataframe_split is not None:
                 rows = _of_split(found.dataframe_split, columns)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, IndexError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, IndexError, KeyError):
             return None  # no unit; whether it is an error is for whoever answers it
         units = {unit_of(row) for row in rows}
         return units.pop() if len(units) == 1 else None
 
     return read
+
+
+def _record(columns: Sequence[str]) -> Any:
+    """The type of a row: a struct with the keys alone, or every column where msgspec takes no such name for a field."""
+    fields = [(f"key_{place}", str | int | float | None, None) for place in range(len(columns))]
+    named = {field[0]: column for field, column in zip(fields, columns, strict=True)}
+    try:
+        # Fields that are not named here are skipped without being read.
+        return msgspec.defstruct("Keys", fields, rename=named)
+    except ValueError:
+        return dict[str, Raw]
+
+
+def _values(row: Any, columns: Sequence[str]) -> tuple[Any, ...]:
+    if isinstance(row, dict):
+        return tuple(msgspec.json.decode(row[column], type=str | int | float | None) for column in columns)
+    return msgspec.structs.astuple(row)
 
 
 def _of_split(split: Any, columns: Sequence[str]) -> list[tuple[Any, ...]]:

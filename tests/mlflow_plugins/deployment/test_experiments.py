@@ -57,6 +57,14 @@ def test_the_key_columns_of_a_body_name_its_unit(body):
     assert read(body) == '["N1",2]'
 
 
+def test_key_columns_with_a_quote_or_a_backslash_in_their_names_name_a_unit_too():
+    columns = ('tail "number"', "leg\\no")
+
+    assert read({"instances": [{"leg\\no": 2, 'tail "number"': "N1", "x": [1]}]}, columns=columns) == '["N1",2]'
+    assert read({"instances": [{"leg\\no": [2], 'tail "number"': "N1"}]}, columns=columns) is None
+    assert read({"instances": [{"leg\\no": 2}]}, columns=columns) is None
+
+
 @pytest.mark.parametrize(
     "body",
     [
