@@ -59,5 +59,11 @@ def stored_input(rows: pl.DataFrame, model: Model) -> pd.DataFrame:
 
 
 def block_numbers(moments: pl.Series, block: timedelta) -> pl.Series:
-    """The independent block each moment lies in, counted from 1970 (UTC)."""
-    return (moments.dt.epoch("s") // int(block.total_seconds())).cast(pl.Int64)
+    """The independent block each moment lies in, counted from 1970 (UTC): open at its start as windows are.
+
+    >>> from datetime import datetime
+    >>> days = pl.Series([datetime(2013, 1, 1, 23), datetime(2013, 1, 2), datetime(2013, 1, 2, 1)])
+    >>> block_numbers(days, timedelta(days=1)).diff().to_list()
+    [None, 0, 1]
+    """
+    return -(-moments.dt.epoch("us") // (block // timedelta(microseconds=1))) - 1
