@@ -13,6 +13,7 @@ from feature_store.online.cells import as_datetime, readers
 from feature_store.online.errors import AskedOfThePastError
 from feature_store.online.newest_rows import Layout, offsets
 from feature_store.online.own_rows import Digests
+from feature_store.online.plain_records import PlainLayout
 from feature_store.online.plan import NewestRow
 
 # Polars divides a column by one number as a product with its inverse, which may round otherwise than a quotient.
@@ -36,6 +37,7 @@ class NewestAnswers:
         self._nothing: Row = (None,) * len(part.names)
         self._decode = self._decoder()
         self.quick = self._quick_answer()
+        self.plain = PlainLayout(layout.head, layout.cells) if self._decode is None else None
 
     def answers(self, raws: Sequence[bytes | None], at: int, own: Digests | None) -> tuple[list[Row], Statuses]:
         """The values for n records read at `at` (microseconds), None where there is no record.

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from feature_store.online.keys import RECORDS, NoEntity, Question, encoder
+from feature_store.online.plain_records import PlainRows
 from feature_store.online.store import OnlineStore
 
 Row = tuple[Any, ...]
@@ -21,24 +22,27 @@ Quick = Callable[[bytes, int], Row | None]
 
 
 def one_question(
-    key: Mapping[str, pl.DataType], parts: Sequence[tuple[bytes, Quick]], store: OnlineStore
-) -> Callable[[Question, int], Row | None]:
+    key: Mapping[str, pl.DataType], parts: Sequence[tuple[bytes, Quick]], store: OnlineStore, plain: PlainRows | None
+) -> Callable[[Question, int], list[Row] | None]:
     """The values of all parts for one question; None where one must look further.
 
     Args:
         key: the columns of the entity that all parts are about, with their types.
         parts: of each the ending of its keys, and what reads its records.
+        plain: what reads the records of all parts at once.
     """
     encode, get_many = encoder(RECORDS, key), store.get_many
     endings = [ending for ending, _ in parts]
     placed = list(enumerate(quick for _, quick in parts))
 
-    def values(question: Question, at: int) -> Row | None:
+    def values(question: Question, at: int) -> list[Row] | None:
         try:
             entity = encode(question)
         except (NoEntity, KeyError):
             return None
         raws = get_many([entity + ending for ending in endings])
+        if plain is not None:
+            return plain(raws, at)
         row: Row = ()
         for place, quick in placed:
             raw = raws[place]
@@ -46,11 +50,11 @@ def one_question(
             if found is None:
                 return None
             row += found
-        return row
+        return [row]
 
     return values
 
 
-def nothing_at_once(question: Question, at: int) -> Row | None:
+def nothing_at_once(question: Question, at: int) -> list[Row] | None:
     """The short way where there is none."""
     return None

@@ -23,6 +23,7 @@ from feature_store.online.keys import RECORDS, NoEntity, Question, encoder
 from feature_store.online.newest_answers import NewestAnswers
 from feature_store.online.one_question import nothing_at_once, one_question
 from feature_store.online.own_rows import OwnRows
+from feature_store.online.plain_records import PlainRows, plain_rows
 from feature_store.online.plan import NewestRow, OnlineViews, Part
 from feature_store.online.presence import Presence
 from feature_store.online.store import OnlineStore
@@ -86,6 +87,7 @@ class OnlineReader:
         places = [made.index(name) for name in self.names]
         self._plain = bool(self._looked) and made == list(self.names) == [n for one in online.parts for n in one.names]
         self._arranged = _arrangement(places)
+        self._at_once = self._records_at_once(builds)
         self._one = self._short_way(builds)
 
     @property
@@ -111,9 +113,9 @@ class OnlineReader:
         except TypeError as error:
             raise NaiveMomentError("as_of", as_of) from error
         if len(questions) == 1:
-            row = self._one(questions[0], at)
-            if row is not None:
-                return OnlineFeatures(self.names, [row], {})
+            found = self._one(questions[0], at)
+            if found is not None:
+                return OnlineFeatures(self.names, found, {})
         rows, odd = self._from_store(questions, at)
         if self._plain:
             return OnlineFeatures(self.names, rows, odd)
@@ -169,13 +171,26 @@ class OnlineReader:
         encode = encoders.setdefault(tuple(key.items()), encoder(RECORDS, key))
         return _Looked(part, bytes.fromhex(build.ending), encode, answers, types)
 
-    def _short_way(self, builds: Sequence[Build]) -> Callable[[Question, int], Row | None]:
+    def _records_at_once(self, builds: Sequence[Build]) -> PlainRows | None:
+        """What reads the records of all parts at once, where they are all about one entity and all plain."""
+        layouts = [one.answers.plain for one in self._looked if one.answers.plain is not None]
+        keys = [types_of(build.shape.key) for build in builds]
+        if (
+            not layouts
+            or len(layouts) < len(self._looked)
+            or self._own is not None
+            or any(key != keys[0] for key in keys)
+        ):
+            return None
+        return plain_rows(layouts)
+
+    def _short_way(self, builds: Sequence[Build]) -> Callable[[Question, int], list[Row] | None]:
         keys = [types_of(build.shape.key) for build in builds]
         if not self._plain or self._own is not None or any(key != keys[0] for key in keys):
             return nothing_at_once
         endings = [bytes.fromhex(build.ending) for build in builds]
         quick = [one.answers.quick for one in self._looked]
-        return one_question(keys[0], list(zip(endings, quick, strict=True)), self._store)
+        return one_question(keys[0], list(zip(endings, quick, strict=True)), self._store, self._at_once)
 
     def _brought(self, questions: Sequence[Question], as_of: datetime) -> list[Row]:
         """What questions bring, and what is made of that alone."""
@@ -191,6 +206,9 @@ class OnlineReader:
         """The values of all parts one after the other."""
         keys, places = self._keys(questions)
         raws = self._store.get_many(keys)
+        at_once = None if self._at_once is None else self._at_once(raws, at)
+        if at_once is not None:
+            return at_once, {}
         if None in raws:
             self._presence.check()
         own = None if self._own is None else self._own.asked(questions)

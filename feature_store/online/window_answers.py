@@ -41,6 +41,7 @@ class WindowAnswers:
         pairs = list(zip(self._layouts, self._by_series, strict=True))
         tiled = TiledWindows(pairs, part.over, self._count, own=part.own)
         self.quick = _no_answer if texts else tiled.answer
+        self.plain = None
         self._unpack = Struct(f"<{HEAD + SERIES * len(self._layouts)}q").unpack_from
 
     def answers(self, raws: Sequence[bytes | None], at: int, own: Digests | None) -> tuple[list[Row], Statuses]:
