@@ -57,17 +57,19 @@ class LmdbStore:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `OnlineStore`."""
         file = self._file
-        with file.resizing:
+        file.resizing.acquire()  # a `with` takes a tenth of a microsecond longer
+        try:
+            transaction = file.environment.begin()
             try:
-                transaction = file.environment.begin()
-                try:
-                    return list(map(transaction.get, keys))
-                finally:
-                    transaction.abort()
-            except lmdb.MapResizedError:
-                file.environment.set_mapsize(0)
-            except lmdb.Error as error:
-                raise StoreUnreachableError(repr(self), error) from error
+                return list(map(transaction.get, keys))
+            finally:
+                transaction.abort()
+        except lmdb.MapResizedError:
+            file.environment.set_mapsize(0)
+        except lmdb.Error as error:
+            raise StoreUnreachableError(repr(self), error) from error
+        finally:
+            file.resizing.release()
         return self.get_many(keys)
 
     def write(self, changes: Changes) -> None:

@@ -19,11 +19,12 @@ from feature_store.online.store import OnlineStore
 Row = tuple[Any, ...]
 Quick = Callable[[bytes, int], Row | None]
 """From a record and a moment, in microseconds, to the values; None where they are not to be had at once."""
+Answer = Callable[[Question, int], list[Row] | None]
 
 
 def one_question(
     key: Mapping[str, pl.DataType], parts: Sequence[tuple[bytes, Quick]], store: OnlineStore, plain: PlainRows | None
-) -> Callable[[Question, int], list[Row] | None]:
+) -> Answer:
     """The values of all parts for one question; None where one must look further.
 
     Args:
@@ -31,18 +32,40 @@ def one_question(
         parts: of each the ending of its keys, and what reads its records.
         plain: what reads the records of all parts at once.
     """
-    encode, get_many = encoder(RECORDS, key), store.get_many
-    endings = [ending for ending, _ in parts]
-    placed = list(enumerate(quick for _, quick in parts))
+    keys, get_many = _keys(encoder(RECORDS, key), [ending for ending, _ in parts]), store.get_many
+    read = plain or _one_by_one([quick for _, quick in parts])
 
     def values(question: Question, at: int) -> list[Row] | None:
         try:
-            entity = encode(question)
+            wanted = keys(question)
         except (NoEntity, KeyError):
             return None
-        raws = get_many([entity + ending for ending in endings])
-        if plain is not None:
-            return plain(raws, at)
+        return read(get_many(wanted), at)
+
+    return values
+
+
+def _keys(encode: Callable[[Question], bytes], endings: Sequence[bytes]) -> Callable[[Question], list[bytes]]:
+    if len(endings) == 2:  # as most models have, and a loop would take as long as the rest
+        one, other = endings
+
+        def two(question: Question) -> list[bytes]:
+            entity = encode(question)
+            return [entity + one, entity + other]
+
+        return two
+
+    def every(question: Question) -> list[bytes]:
+        entity = encode(question)
+        return [entity + ending for ending in endings]
+
+    return every
+
+
+def _one_by_one(quicks: Sequence[Quick]) -> PlainRows:
+    placed = list(enumerate(quicks))
+
+    def read(raws: Sequence[bytes | None], at: int) -> list[Row] | None:
         row: Row = ()
         for place, quick in placed:
             raw = raws[place]
@@ -52,7 +75,7 @@ def one_question(
             row += found
         return [row]
 
-    return values
+    return read
 
 
 def nothing_at_once(question: Question, at: int) -> list[Row] | None:

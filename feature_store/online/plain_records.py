@@ -39,33 +39,51 @@ class PlainLayout:
         return self.head + calcsize(f"<{self.cells}")
 
 
-def plain_rows(layouts: Sequence[PlainLayout]) -> PlainRows:
-    """How to read the records of several parts, those of one question after the other.
+def plain_row(layouts: Sequence[PlainLayout]) -> PlainRows:
+    """How to read the records of several parts for one question.
 
     What it gives up on: a record that is missing, holds several versions, or is not the answer at that moment.
     """
-    size, parts = sum(one.size for one in layouts), len(layouts)
+    size = sum(one.size for one in layouts)
     spans = Struct("<" + "".join(f"qq{one.size - _SPAN}x" for one in layouts)).unpack
-    values = Struct("<" + "".join(f"{one.head}x{one.cells}" for one in layouts))
-    all_answer = _answering_all(layouts)
-    places = range(0, 2 * parts, 2)
+    values = _values(layouts).unpack
+    places = range(0, 2 * len(layouts), 2)
+
+    def row(raws: Sequence[bytes | None], at: int) -> list[Row] | None:
+        try:
+            joined = b"".join(raws)  # type: ignore[arg-type]  # a TypeError tells that one is missing
+        except TypeError:
+            return None
+        if len(joined) != size:
+            return None
+        moments = spans(joined)
+        for place in places:
+            if not moments[place] <= at < moments[place + 1]:
+                return None
+        return [values(joined)]
+
+    return row
+
+
+def plain_rows(layouts: Sequence[PlainLayout]) -> PlainRows:
+    """How to read them for many questions, those of one after those of the other; it gives up on the same."""
+    size, parts = sum(one.size for one in layouts), len(layouts)
+    values, all_answer = _values(layouts).iter_unpack, _answering_all(layouts)
 
     def rows(raws: Sequence[bytes | None], at: int) -> list[Row] | None:
         try:
             joined = b"".join(raws)  # type: ignore[arg-type]  # a TypeError tells that one is missing
         except TypeError:
             return None
-        if len(joined) * parts != size * len(raws):
+        if len(joined) * parts != size * len(raws) or not all_answer(joined, at):
             return None
-        if len(raws) > parts:
-            return list(values.iter_unpack(joined)) if all_answer(joined, at) else None
-        moments = spans(joined)
-        for place in places:
-            if not moments[place] <= at < moments[place + 1]:
-                return None
-        return [values.unpack(joined)]
+        return list(values(joined))
 
     return rows
+
+
+def _values(layouts: Sequence[PlainLayout]) -> Struct:
+    return Struct("<" + "".join(f"{one.head}x{one.cells}" for one in layouts))
 
 
 def _answering_all(layouts: Sequence[PlainLayout]) -> Callable[[bytes, int], bool]:
@@ -77,7 +95,7 @@ def _answering_all(layouts: Sequence[PlainLayout]) -> Callable[[bytes, int], boo
 
     def answering(joined: bytes, at: int) -> bool:
         records = np.frombuffer(joined, moments)
-        return all(
+        return not len(records) or all(
             records[since].max() <= at < records[until].min()
             for since, until in zip(names[::2], names[1::2], strict=True)
         )

@@ -21,9 +21,9 @@ from feature_store.online.cells import as_microseconds
 from feature_store.online.errors import ViewNotMaterializedError
 from feature_store.online.keys import RECORDS, NoEntity, Question, encoder
 from feature_store.online.newest_answers import NewestAnswers
-from feature_store.online.one_question import nothing_at_once, one_question
+from feature_store.online.one_question import Answer, nothing_at_once, one_question
 from feature_store.online.own_rows import OwnRows
-from feature_store.online.plain_records import PlainRows, plain_rows
+from feature_store.online.plain_records import PlainLayout, PlainRows, plain_row, plain_rows
 from feature_store.online.plan import NewestRow, OnlineViews, Part
 from feature_store.online.presence import Presence
 from feature_store.online.store import OnlineStore
@@ -87,8 +87,9 @@ class OnlineReader:
         places = [made.index(name) for name in self.names]
         self._plain = bool(self._looked) and made == list(self.names) == [n for one in online.parts for n in one.names]
         self._arranged = _arrangement(places)
-        self._at_once = self._records_at_once(builds)
-        self._one = self._short_way(builds)
+        plain = self._plain_layouts(builds)
+        self._at_once = None if plain is None else plain_rows(plain)
+        self._one = self._short_way(builds, None if plain is None else plain_row(plain))
 
     @property
     def types(self) -> dict[str, pl.DataType]:
@@ -171,8 +172,8 @@ class OnlineReader:
         encode = encoders.setdefault(tuple(key.items()), encoder(RECORDS, key))
         return _Looked(part, bytes.fromhex(build.ending), encode, answers, types)
 
-    def _records_at_once(self, builds: Sequence[Build]) -> PlainRows | None:
-        """What reads the records of all parts at once, where they are all about one entity and all plain."""
+    def _plain_layouts(self, builds: Sequence[Build]) -> list[PlainLayout] | None:
+        """The layouts of all parts' records, where they are all about one entity and all plain."""
         layouts = [one.answers.plain for one in self._looked if one.answers.plain is not None]
         keys = [types_of(build.shape.key) for build in builds]
         if (
@@ -182,15 +183,15 @@ class OnlineReader:
             or any(key != keys[0] for key in keys)
         ):
             return None
-        return plain_rows(layouts)
+        return layouts
 
-    def _short_way(self, builds: Sequence[Build]) -> Callable[[Question, int], list[Row] | None]:
+    def _short_way(self, builds: Sequence[Build], plain: PlainRows | None) -> Answer:
         keys = [types_of(build.shape.key) for build in builds]
         if not self._plain or self._own is not None or any(key != keys[0] for key in keys):
             return nothing_at_once
         endings = [bytes.fromhex(build.ending) for build in builds]
         quick = [one.answers.quick for one in self._looked]
-        return one_question(keys[0], list(zip(endings, quick, strict=True)), self._store, self._at_once)
+        return one_question(keys[0], list(zip(endings, quick, strict=True)), self._store, plain)
 
     def _brought(self, questions: Sequence[Question], as_of: datetime) -> list[Row]:
         """What questions bring, and what is made of that alone."""
