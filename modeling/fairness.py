@@ -13,7 +13,6 @@ from statistics import StatisticsError
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lifecycle.evidence import Estimate, Verdict
@@ -21,6 +20,7 @@ from lifecycle.gates import Gate
 from modeling.block_sums import Draws, Rows, combined, in_canonical_order
 from modeling.evaluation import Resampling, estimate, multiplicities, rows_of
 from modeling.metrics import PROBABILITIES
+from modeling.slices import texts_of
 from modeling.tasks import Floats
 from modeling.training import EvaluationRows
 
@@ -115,8 +115,7 @@ def gaps_of(
     rows: EvaluationRows, champion: Floats, column: str, values: NDArray[Any], *, yes_or_no: bool
 ) -> Iterator[Gap]:
     """The gap of each rate between the groups of a column that have rows enough; null is a group too."""
-    texts = np.where(pd.isna(values), "null", values.astype(str))
-    codes = np.unique(texts, return_inverse=True)[1].astype(np.float64)
+    codes = np.unique(texts_of(values), return_inverse=True)[1].astype(np.float64)
     ordered = in_canonical_order(rows.y, (rows.challenger, champion, codes), rows.blocks)
     rates = _of_classes(ordered) if yes_or_no else _of_numbers(ordered)
     for rate, (challengers, champions, counts) in rates.items():

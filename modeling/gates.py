@@ -132,9 +132,9 @@ def _slices(trial: Trial) -> Verdict:
     rows, gate = trial.rows, trial.gate
     if not gate.slices:
         return Verdict("slices", True, "no slices declared")
-    missing = [name for name in gate.slices if name not in trial.columns]
-    if missing:
-        return Verdict("slices", False, f"could not be checked: no values of {missing}")
+    missing = _missing("slices", gate.slices, trial)
+    if missing is not None:
+        return missing
     reference = rows.trivial if rows.champion is None else rows.champion
     found = [one for name in gate.slices for one in slices_of(name, trial.columns[name])]
     return judge_slices(gate, rows, found, reference=reference, seed=trial.seed)
@@ -144,12 +144,18 @@ def _fairness(trial: Trial) -> Verdict:
     rows, gate = trial.rows, trial.gate
     if not gate.groups:
         return Verdict("fairness", True, "no groups declared")
-    missing = [name for name in gate.groups if name not in trial.columns]
-    if missing:
-        return Verdict("fairness", False, f"could not be checked: no values of {missing}")
+    missing = _missing("fairness", gate.groups, trial)
+    if missing is not None:
+        return missing
     if rows.champion is None:
         return Verdict("fairness", True, "no champion yet")
     return judge_fairness(gate, rows, trial.columns, champion=rows.champion, seed=trial.seed)
+
+
+def _missing(gate: str, declared: Sequence[str], trial: Trial) -> Verdict | None:
+    """The no of a gate whose declared columns are not all there."""
+    missing = [name for name in declared if name not in trial.columns]
+    return Verdict(gate, False, f"could not be checked: no values of {missing}") if missing else None
 
 
 _GATES: Mapping[str, Callable[[Trial], Verdict]] = {

@@ -43,8 +43,14 @@ class Slice:
 
 def slices_of(column: str, values: NDArray[Any]) -> tuple[Slice, ...]:
     """One slice for each value of a column, in alphabetical order."""
-    texts = np.where(pd.isna(values), "null", values.astype(str))
+    texts = texts_of(values)
     return tuple(Slice(column, str(text), np.flatnonzero(texts == text)) for text in np.unique(texts))
+
+
+def texts_of(values: NDArray[Any]) -> NDArray[np.str_]:
+    """The values by which rows are parted, as text; null is a value too."""
+    texts: NDArray[np.str_] = np.where(pd.isna(values), "null", values.astype(str))
+    return texts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
